@@ -1,0 +1,1 @@
+//! Composite keys whose bytes sort as their parts do.
