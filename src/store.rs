@@ -14,7 +14,9 @@
 //! - A reader of the change feed that falls behind is told so and never holds a writer up.
 
 use std::fmt;
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -323,13 +325,17 @@ pub struct GroupStats {
 /// Called after every group, on the committer's thread: it must be quick.
 pub type OnGroup = Arc<dyn Fn(GroupStats) + Send + Sync>;
 
+/// Makes what was written to the file durable.
+pub type SyncData = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
+
+/// Says how many bytes may still be written to the disk that holds the file.
+pub type FreeBytes = Arc<dyn Fn(&File) -> io::Result<u64> + Send + Sync>;
+
 /// How the store asks the machine for durability and for room. Replaced by tests, to see what happens when it refuses.
 #[derive(Clone)]
 pub struct Device {
-    /// Makes what was written to the file durable.
-    pub sync_data: Arc<dyn Fn(&std::fs::File) -> std::io::Result<()> + Send + Sync>,
-    /// The bytes that may still be written to the disk that holds the file.
-    pub free_bytes: Arc<dyn Fn(&std::fs::File) -> std::io::Result<u64> + Send + Sync>,
+    pub sync_data: SyncData,
+    pub free_bytes: FreeBytes,
 }
 
 impl fmt::Debug for Device {
@@ -341,7 +347,7 @@ impl fmt::Debug for Device {
 impl Default for Device {
     fn default() -> Device {
         Device {
-            sync_data: Arc::new(std::fs::File::sync_data),
+            sync_data: Arc::new(File::sync_data),
             free_bytes: Arc::new(|file| {
                 let stat = rustix::fs::fstatvfs(file)?;
                 Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -430,5 +436,44 @@ pub fn open(options: Options) -> Result<Arc<dyn Engine>, OpenError> {
     match options.location.clone() {
         Location::Memory => Ok(Arc::new(memory::Memory::new())),
         Location::Sled(path) => Ok(Arc::new(sled::Sled::open(&path, options)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_range_ends_where_the_prefix_does() {
+        let cases: [(&[u8], &[u8]); 5] =
+            [(b"a", b"b"), (b"a\xFF", b"b"), (b"a\xFF\xFF", b"b"), (b"\xFF\xFF", b""), (b"", b"")];
+        for (prefix, end) in cases {
+            let range = KeyRange::prefix(prefix);
+            assert_eq!((range.start.as_slice(), range.end.as_slice()), (prefix, end));
+            assert!(range.contains(prefix));
+            assert!(range.contains(&[prefix, b"\xFF\xFF\xFF"].concat()));
+            assert!(end.is_empty() || !range.contains(end));
+        }
+    }
+
+    #[test]
+    fn a_range_can_go_on_after_and_before_a_key() {
+        let range = KeyRange::prefix(b"a");
+        assert!(range.clone().after(b"a1").contains(b"a1\0") && !range.clone().after(b"a1").contains(b"a1"));
+        assert!(!range.clone().before(b"a1").contains(b"a1") && range.clone().before(b"a1").contains(b"a0\xFF"));
+        // A key outside of the range leaves it as it is, or empty.
+        assert_eq!(range.clone().after(b"A"), range);
+        assert_eq!(range.clone().before(b"z"), range);
+        assert!(range.clone().after(b"b").is_empty() && range.before(b"A").is_empty());
+    }
+
+    #[test]
+    fn a_location_is_written_as_it_is_read() {
+        for text in ["memory:", "sled:./data", "sled:/a:b"] {
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
+        }
+        for text in ["", "memory", "memory:x", "sled:", "etcd:x", "./data"] {
+            assert!(text.parse::<Location>().is_err(), "{text}");
+        }
     }
 }
