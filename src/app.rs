@@ -25,6 +25,7 @@ pub use etag::etag;
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
 
 use crate::pb;
+use crate::store::table::Key;
 use crate::store::{self, Batch, Direction, Engine, Stored};
 use crate::wire;
 use page::Tokens;
@@ -60,6 +61,9 @@ pub enum OpenError {
     /// The store does not answer.
     #[error("the store cannot be read: {0}")]
     Store(#[from] store::Error),
+    /// The key that seals page tokens is not one.
+    #[error("the store's own key is damaged; restore the data directory from a backup")]
+    TokenKey,
     /// No secret can be made.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -75,7 +79,8 @@ impl App {
     /// If the store cannot be read or written.
     pub async fn open(store: Arc<dyn Engine>, clock: Arc<dyn Clock>) -> Result<App, OpenError> {
         const POLICY: &str = "c1.api.policy.v1.Policy";
-        let policy_type = wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
+        let policy_type =
+            wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
         let tokens = Tokens::new(token_key(store.as_ref(), clock.as_ref()).await?);
         let newest = newest_id(store.as_ref()).await?;
         Ok(App { store, clock, tokens, newest, policy_type })
@@ -89,27 +94,25 @@ impl App {
 
 /// The key that seals page tokens; made once for each store, so that tokens outlive a restart.
 async fn token_key(store: &dyn Engine, clock: &dyn Clock) -> Result<[u8; 32], OpenError> {
-    let key = tables::SETTING.key().text("token-key").bytes();
-    loop {
-        if let Some(stored) = store.get(&key).await? {
-            if let Ok(secret) = <[u8; 32]>::try_from(stored.value.as_ref()) {
-                return Ok(secret);
-            }
-        }
+    let key = Key::new(tables::SETTING).text("token-key").into_bytes();
+    if store.get(&key).await?.is_none() {
         let mut batch = Batch::new();
         batch.require_absent(key.clone()).put(key.clone(), clock.secret()?.to_vec());
         match store.commit(batch).await {
+            // On a conflict somebody else made it in between, and theirs is as good.
             Ok(_) | Err(store::Error::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    let stored = store.get(&key).await?.ok_or(OpenError::TokenKey)?;
+    <[u8; 32]>::try_from(stored.value.as_ref()).map_err(|_| OpenError::TokenKey)
 }
 
 /// The greatest id of a policy in the store.
 async fn newest_id(store: &dyn Engine) -> Result<Uuid, store::Error> {
-    let last = store.scan(tables::ALL.range(), Direction::Descending, 1).await?;
-    let id = last.first().and_then(|(key, _)| tables::last_text(key)).and_then(|id| Uuid::parse_str(&id).ok());
-    Ok(id.unwrap_or(Uuid::nil()))
+    let last = store.scan(Key::new(tables::ALL).range(), Direction::Descending, 1).await?;
+    let id = last.first().and_then(|(key, _)| records::id_of(tables::ALL, key).ok());
+    Ok(id.and_then(|id| Uuid::parse_str(&id).ok()).unwrap_or(Uuid::nil()))
 }
 
 impl From<store::Error> for Error {
@@ -123,7 +126,9 @@ impl From<store::Error> for Error {
                 tracing::error!(%error, "a stored record is damaged");
                 Error::Damaged
             }
-            store::Error::Conflict { .. } | store::Error::TooLarge { .. } => Error::Internal(error.to_string()),
+            store::Error::Conflict { .. } | store::Error::TooLarge { .. } => {
+                Error::Internal(error.to_string())
+            }
         }
     }
 }

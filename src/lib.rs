@@ -8,9 +8,9 @@
 //! The modules in reading order, from the middle outwards. Imports point one way; `ARCHITECTURE.md` has the table, and a
 //! test reads it.
 
-pub mod wire;
+pub mod app;
 pub mod pb;
 pub mod policy;
-pub mod store;
-pub mod app;
 pub mod rpc;
+pub mod store;
+pub mod wire;

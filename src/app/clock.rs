@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::{NoContext, Uuid};
 
 /// What time it is, and names for what is new. Tests hand in one of their own.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The time, in UTC, to the microsecond.
     fn now(&self) -> Timestamp;
 

@@ -4,7 +4,6 @@
 //! of each, in one function.
 
 use crate::policy::{Violation, Violations};
-use crate::store;
 use std::time::Duration;
 
 /// Why an operation did not happen. Nothing was written.

@@ -8,6 +8,7 @@ use super::words::{folded, words};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::policy::c1::{ReferenceKind, references};
 use crate::store::Batch;
+use crate::store::table::Key;
 use bytes::Bytes;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -40,23 +41,29 @@ fn entries(policy: &Policy) -> BTreeMap<Vec<u8>, Bytes> {
     let summary = summary(policy);
     let value = Bytes::from(summary.encode_to_vec());
     let mut entries = BTreeMap::new();
-    entries.insert(tables::ALL.key().text(id).bytes(), value.clone());
-    entries.insert(tables::NAME.key().text(&folded(&policy.display_name)).text(id).bytes(), value.clone());
+    entries.insert(Key::new(tables::ALL).text(id).into_bytes(), value.clone());
+    entries.insert(
+        Key::new(tables::NAME).text(&folded(&policy.display_name)).text(id).into_bytes(),
+        value.clone(),
+    );
     for (word, weight) in weighted_words(policy) {
         let value = Summary { weight, ..summary.clone() }.encode_to_vec();
-        entries.insert(tables::WORD.key().text(&word).text(id).bytes(), value.into());
+        entries.insert(Key::new(tables::WORD).text(&word).text(id).into_bytes(), value.into());
     }
     if summary.deleted {
         return entries;
     }
-    entries.insert(tables::LIVE.key().text(id).bytes(), value.clone());
-    entries.insert(tables::TYPE.key().u64(type_number(policy.policy_type)).text(id).bytes(), value.clone());
+    entries.insert(Key::new(tables::LIVE).text(id).into_bytes(), value.clone());
+    entries.insert(
+        Key::new(tables::TYPE).u64(type_number(policy.policy_type)).text(id).into_bytes(),
+        value.clone(),
+    );
     if let Some(scope) = &policy.scope {
-        entries.insert(tables::SCOPE.key().text(&scope.app_id).text(id).bytes(), value);
+        entries.insert(Key::new(tables::SCOPE).text(&scope.app_id).text(id).into_bytes(), value);
     }
     for (target, routes) in targets(policy) {
         let value = ReferrerRecord { routes }.encode_to_vec();
-        entries.insert(tables::REFERRER.key().text(&target).text(id).bytes(), value.into());
+        entries.insert(Key::new(tables::REFERRER).text(&target).text(id).into_bytes(), value.into());
     }
     entries
 }

@@ -110,7 +110,8 @@ pub(super) struct Call([u8; 16]);
 impl Call {
     /// `arguments` is the request with page size and page token cleared.
     pub(super) fn new(method: &str, arguments: &impl Message) -> Self {
-        let digest = Sha256::new().chain_update(method).chain_update([0]).chain_update(arguments.encode_to_vec());
+        let digest =
+            Sha256::new().chain_update(method).chain_update([0]).chain_update(arguments.encode_to_vec());
         let mut call = [0; 16];
         call.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
         Call(call)

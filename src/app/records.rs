@@ -21,26 +21,73 @@
 
 use super::Error;
 use crate::pb::c1::api::policy::v1::Policy;
+use crate::store::table::{Key, Malformed, Parts};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
 
 /// The tables, by the number that begins each of their keys. A number is never used again for something else.
 pub(super) mod tables {
-    use crate::store::table::Table;
+    pub(crate) const SETTING: u8 = 1;
+    pub(crate) const POLICY: u8 = 2;
+    pub(crate) const REVISION: u8 = 3;
+    pub(crate) const REFERRER: u8 = 4;
+    pub(crate) const REPLAY: u8 = 5;
+    pub(crate) const REPLAY_END: u8 = 6;
+    pub(crate) const LIVE: u8 = 16;
+    pub(crate) const ALL: u8 = 17;
+    pub(crate) const TYPE: u8 = 18;
+    pub(crate) const SCOPE: u8 = 19;
+    pub(crate) const NAME: u8 = 20;
+    pub(crate) const WORD: u8 = 21;
+}
 
-    pub(crate) const SETTING: Table = Table::new(1);
-    pub(crate) const POLICY: Table = Table::new(2);
-    pub(crate) const REVISION: Table = Table::new(3);
-    pub(crate) const REFERRER: Table = Table::new(4);
-    pub(crate) const REPLAY: Table = Table::new(5);
-    pub(crate) const REPLAY_END: Table = Table::new(6);
-    pub(crate) const LIVE: Table = Table::new(16);
-    pub(crate) const ALL: Table = Table::new(17);
-    pub(crate) const TYPE: Table = Table::new(18);
-    pub(crate) const SCOPE: Table = Table::new(19);
-    pub(crate) const NAME: Table = Table::new(20);
-    pub(crate) const WORD: Table = Table::new(21);
+/// The key of the policy `id`.
+pub(super) fn policy_key(id: &str) -> Vec<u8> {
+    Key::new(tables::POLICY).text(id).into_bytes()
+}
+
+/// The policy that an entry of an index belongs to.
+///
+/// # Errors
+/// [`Error::Damaged`]: the key is not one that was written.
+pub(super) fn id_of(table: u8, key: &[u8]) -> Result<String, Error> {
+    let read = || {
+        let mut parts = Parts::of(table, key)?;
+        match table {
+            tables::LIVE | tables::ALL => {}
+            tables::TYPE => drop(parts.u64()?),
+            _ => drop(parts.text()?),
+        }
+        let id = parts.text()?;
+        parts.end()?;
+        Ok(id)
+    };
+    read().map_err(damaged_key)
+}
+
+/// The term of an entry of the index of names or words, and the policy it belongs to.
+pub(super) fn term_and_id(table: u8, key: &[u8]) -> Result<(String, String), Error> {
+    let read = || {
+        let mut parts = Parts::of(table, key)?;
+        Ok((parts.text()?, parts.text()?))
+    };
+    read().map_err(damaged_key)
+}
+
+/// The actor and the idempotency key of an entry of `REPLAY_END`.
+pub(super) fn actor_and_key(key: &[u8]) -> Result<(String, String), Error> {
+    let read = || {
+        let mut parts = Parts::of(tables::REPLAY_END, key)?;
+        parts.u64()?;
+        Ok((parts.text()?, parts.text()?))
+    };
+    read().map_err(damaged_key)
+}
+
+fn damaged_key(_: Malformed) -> Error {
+    tracing::error!("a key of the store cannot be read");
+    Error::Damaged
 }
 
 /// A policy as it is now.

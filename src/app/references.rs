@@ -3,11 +3,12 @@
 //! What is checked here holds when the batch takes effect, or the batch does not: every policy that was read, and every
 //! list of referrers, becomes a condition. So two writes that would each be right alone cannot make a cycle together.
 
-use super::records::{ReferrerRecord, read, tables};
+use super::records::{ReferrerRecord, id_of, policy_key, read, tables};
 use super::{App, Error};
 use crate::pb::c1::api::policy::v1::Policy;
+use crate::policy::Report;
 use crate::policy::c1::{Reference, ReferenceKind, references};
-use crate::policy::{Report, Violations};
+use crate::store::table::Key;
 use crate::store::{Batch, Direction, KeyRange, Revision};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -34,15 +35,21 @@ impl App {
         if references.is_empty() && !type_changes {
             return Ok(());
         }
-        let mut walk = Walk { app: self, since: self.store.revision(), seen: BTreeMap::new(), report: Report::default() };
+        let mut walk = Walk {
+            app: self,
+            since: self.store.revision(),
+            seen: BTreeMap::new(),
+            report: Report::default(),
+        };
         let own_id = old.map(|old| old.id.as_str());
         walk.check_targets(own_id, new, &references).await?;
-        let routes: Vec<&Reference> = references.iter().filter(|one| one.kind == ReferenceKind::Route).collect();
+        let routes: Vec<&Reference> =
+            references.iter().filter(|one| one.kind == ReferenceKind::Route).collect();
         if let Some(id) = own_id.filter(|_| type_changes || !routes.is_empty()) {
             walk.check_referrers(batch, id, new, type_changes, &routes).await?;
         }
         walk.add_conditions(batch, own_id);
-        walk.report.finish().map_err(Violations::into)?;
+        walk.report.finish()?;
         Ok(())
     }
 }
@@ -91,7 +98,12 @@ impl Walk<'_> {
         Ok(seen)
     }
 
-    async fn check_targets(&mut self, own: Option<&str>, new: &Policy, all: &[Reference]) -> Result<(), Error> {
+    async fn check_targets(
+        &mut self,
+        own: Option<&str>,
+        new: &Policy,
+        all: &[Reference],
+    ) -> Result<(), Error> {
         for Reference { path, target, kind } in all {
             // A reference to itself, or to nothing, is refused or allowed by the checks of the document.
             if target.is_empty() || Some(target.as_str()) == own {
@@ -102,9 +114,10 @@ impl Walk<'_> {
                 Some(seen) if seen.deleted => {
                     Some(("REFERENCE_DELETED", format!("policy {target} has been deleted")))
                 }
-                Some(seen) if seen.policy_type != new.policy_type => {
-                    Some(("REFERENCE_TYPE_DIFFERS", format!("policy {target} is of another type than this one")))
-                }
+                Some(seen) if seen.policy_type != new.policy_type => Some((
+                    "REFERENCE_TYPE_DIFFERS",
+                    format!("policy {target} is of another type than this one"),
+                )),
                 Some(_) if *kind == ReferenceKind::Route => self.chain_fault(own, target).await?,
                 Some(_) => None,
             };
@@ -115,11 +128,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    async fn chain_fault(&mut self, own: Option<&str>, target: &str) -> Result<Option<(&'static str, String)>, Error> {
+    async fn chain_fault(
+        &mut self,
+        own: Option<&str>,
+        target: &str,
+    ) -> Result<Option<(&'static str, String)>, Error> {
         Ok(match self.below(own, target).await? {
-            Below::Cycle => {
-                Some(("REFERENCE_CYCLE", format!("policy {target} leads back to this one, so a request would never end")))
-            }
+            Below::Cycle => Some((
+                "REFERENCE_CYCLE",
+                format!("policy {target} leads back to this one, so a request would never end"),
+            )),
             Below::Levels(levels) if levels < CHAIN_MAX => None,
             Below::Levels(_) | Below::TooDeep => Some((
                 "REFERENCE_TOO_DEEP",
@@ -182,7 +200,11 @@ impl Walk<'_> {
     }
 
     /// The longest chain that leads to the policy whose direct referrers are given. Stops above the limit.
-    async fn levels_above(&mut self, batch: &mut Batch, direct: BTreeMap<String, bool>) -> Result<usize, Error> {
+    async fn levels_above(
+        &mut self,
+        batch: &mut Batch,
+        direct: BTreeMap<String, bool>,
+    ) -> Result<usize, Error> {
         let mut open: VecDeque<(String, usize)> =
             direct.into_iter().filter(|(_, routes)| *routes).map(|(id, _)| (id, 1)).collect();
         let mut reached: BTreeSet<(String, usize)> = open.iter().cloned().collect();
@@ -203,14 +225,13 @@ impl Walk<'_> {
 
     /// Who refers to `id`, and whether by a route; that nobody new does becomes a condition of the batch.
     async fn referrers(&mut self, batch: &mut Batch, id: &str) -> Result<BTreeMap<String, bool>, Error> {
-        let range: KeyRange = tables::REFERRER.key().text(id).range();
+        let range: KeyRange = Key::new(tables::REFERRER).text(id).range();
         let entries = self.app.store.scan(range.clone(), Direction::Ascending, REFERRERS_MAX).await?;
         batch.require_range_unchanged_since(range, self.since);
         let mut referrers = BTreeMap::new();
         for (key, stored) in entries {
-            if let Some(source) = tables::last_text(&key) {
-                referrers.insert(source, read::<ReferrerRecord>(&stored.value)?.routes);
-            }
+            let source = id_of(tables::REFERRER, &key)?;
+            referrers.insert(source, read::<ReferrerRecord>(&stored.value)?.routes);
         }
         Ok(referrers)
     }
@@ -218,7 +239,7 @@ impl Walk<'_> {
     /// Everything that was read must still be so; the policy itself has a condition of its own.
     fn add_conditions(&self, batch: &mut Batch, own: Option<&str>) {
         for (id, seen) in self.seen.iter().filter(|(id, _)| Some(id.as_str()) != own) {
-            let key = tables::POLICY.key().text(id).bytes();
+            let key = policy_key(id);
             batch.require_unchanged(key, seen.as_ref().map(|seen| seen.revision));
         }
     }

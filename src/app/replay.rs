@@ -1,8 +1,9 @@
 //! Idempotency keys: a create that is sent twice happens once (the `Idempotency-Key` header of both faces).
 
-use super::records::{ReplayRecord, RevisionRecord, read, tables};
+use super::records::{ReplayRecord, RevisionRecord, actor_and_key, read, tables};
 use super::{Answer, App, Caller, Error, error::invalid, etag};
 use crate::pb::c1::api::policy::v1::{CreatePolicyRequest, CreatePolicyResponse, Policy};
+use crate::store::table::Key;
 use crate::store::{self, Batch, Direction};
 use bytes::Bytes;
 use prost::Message;
@@ -26,7 +27,10 @@ impl Replay {
     /// What `caller` asks to be remembered, if anything. Keys belong to the principal that sent them.
     pub(super) fn of(caller: &Caller, request: &CreatePolicyRequest) -> Result<Option<Replay>, Error> {
         let Some(key) = caller.idempotency_key.clone() else { return Ok(None) };
-        if key.is_empty() || key.len() > KEY_MAX_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        if key.is_empty()
+            || key.len() > KEY_MAX_BYTES
+            || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        {
             let message = format!("an idempotency key is 1 to {KEY_MAX_BYTES} visible ASCII characters");
             return Err(invalid("idempotency-key", "IDEMPOTENCY_KEY_INVALID", message));
         }
@@ -35,13 +39,16 @@ impl Replay {
     }
 
     fn record_key(&self) -> Vec<u8> {
-        tables::REPLAY.key().text(&self.actor).text(&self.key).bytes()
+        Key::new(tables::REPLAY).text(&self.actor).text(&self.key).into_bytes()
     }
 }
 
 impl App {
     /// The first answer to the same request under the same key, if it was given within the last day.
-    pub(super) async fn replayed(&self, replay: Option<&Replay>) -> Result<Option<Answer<CreatePolicyResponse>>, Error> {
+    pub(super) async fn replayed(
+        &self,
+        replay: Option<&Replay>,
+    ) -> Result<Option<Answer<CreatePolicyResponse>>, Error> {
         let Some(replay) = replay else { return Ok(None) };
         let Some((_, record)) = self.remembered(replay).await? else { return Ok(None) };
         if record.ends <= self.clock.now().seconds {
@@ -50,11 +57,15 @@ impl App {
         if record.request != replay.request {
             return Err(Error::KeyReused);
         }
-        let key = tables::REVISION.key().text(&record.policy_id).u64(1).bytes();
+        let key = Key::new(tables::REVISION).text(&record.policy_id).u64(1).into_bytes();
         let revision: RevisionRecord = read(&self.read(&key).await?.ok_or(Error::Damaged)?.value)?;
         let policy: Policy = read(&revision.document)?;
         let etag = Some(etag(1, &revision.document));
-        Ok(Some(Answer { message: CreatePolicyResponse { policy: Some(policy) }, etag, warnings: record.warnings }))
+        Ok(Some(Answer {
+            message: CreatePolicyResponse { policy: Some(policy) },
+            etag,
+            warnings: record.warnings,
+        }))
     }
 
     /// Adds to `batch` that the key is taken, if nobody took it in between, and clears a few keys that have ended.
@@ -75,7 +86,11 @@ impl App {
             ends: now.saturating_add(KEPT_SECONDS),
             warnings: warnings.to_vec(),
         };
-        let end = tables::REPLAY_END.key().u64(seconds(record.ends)).text(&replay.actor).text(&replay.key).bytes();
+        let end = Key::new(tables::REPLAY_END)
+            .u64(seconds(record.ends))
+            .text(&replay.actor)
+            .text(&replay.key)
+            .into_bytes();
         batch.require_unchanged(key.clone(), seen).put(key, record.encode_to_vec()).put(end, Bytes::new());
         Ok(())
     }
@@ -86,16 +101,16 @@ impl App {
     }
 
     async fn clear_ended(&self, batch: &mut Batch, now: i64) -> Result<(), Error> {
-        let mut ended = tables::REPLAY_END.range();
-        ended.end = tables::REPLAY_END.key().u64(seconds(now)).bytes();
+        let mut ended = Key::new(tables::REPLAY_END).range();
+        ended.end = Key::new(tables::REPLAY_END).u64(seconds(now)).into_bytes();
         for (key, _) in self.store.scan(ended, Direction::Ascending, CLEARED_MAX).await? {
-            let Some((actor, replay_key)) = tables::last_two_texts(&key) else { continue };
-            let record_key = tables::REPLAY.key().text(&actor).text(&replay_key).bytes();
+            let (actor, replay_key) = actor_and_key(&key)?;
+            let record_key = Key::new(tables::REPLAY).text(&actor).text(&replay_key).into_bytes();
             // The key may have been taken again since: then its record ends later and stays.
-            if let Some(stored) = self.read(&record_key).await? {
-                if read::<ReplayRecord>(&stored.value)?.ends <= now {
-                    batch.require_unchanged(record_key.clone(), Some(stored.revision)).delete(record_key);
-                }
+            if let Some(stored) = self.read(&record_key).await?
+                && read::<ReplayRecord>(&stored.value)?.ends <= now
+            {
+                batch.require_unchanged(record_key.clone(), Some(stored.revision)).delete(record_key);
             }
             batch.delete(key.to_vec());
         }

@@ -8,9 +8,10 @@ mod filter;
 mod text;
 
 use super::page::{self, Call};
-use super::records::{Summary, read, tables};
+use super::records::{Summary, id_of, read, tables};
 use super::{Answer, App, Error, index};
 use crate::pb::c1::api::policy::v1::{SearchPoliciesRequest, SearchPoliciesResponse};
+use crate::store::table::Key;
 use crate::store::{Direction, KeyRange};
 use filter::Filter;
 use std::collections::BTreeSet;
@@ -42,7 +43,7 @@ impl App {
         } else {
             self.walked(&arguments, &filter, cursor, size).await?
         };
-        let list = self.policies(found.ids.into_iter()).await?;
+        let list = self.policies(found.ids).await?;
         let next_page_token = found.next.map(|cursor| self.tokens.seal(&call, cursor)).unwrap_or_default();
         Ok(SearchPoliciesResponse { list, next_page_token }.into())
     }
@@ -55,7 +56,7 @@ impl App {
         cursor: Option<Vec<u8>>,
         size: usize,
     ) -> Result<Found, Error> {
-        let whole = narrowest_index(arguments, filter);
+        let (table, whole) = narrowest_index(arguments, filter);
         let (mut ids, mut looked_at, mut last) = (Vec::new(), 0, cursor);
         loop {
             let range = whole.clone();
@@ -69,7 +70,7 @@ impl App {
                 }
                 looked_at += 1;
                 last = Some(key.to_vec());
-                let Some(id) = tables::last_text(key) else { continue };
+                let id = id_of(table, key)?;
                 if filter.matches(&id, &read(&stored.value)?) {
                     ids.push(id);
                 }
@@ -94,9 +95,10 @@ impl App {
             matches => self.referenced(arguments, matches).await?,
         };
         candidates.retain(|one| filter.matches(&one.id, &one.summary));
-        candidates.sort_by(|a, b| a.place().cmp(&b.place()));
+        candidates.sort_by_cached_key(text::Candidate::place);
         let after = cursor.map(|cursor| text::Place::decode(&cursor)).transpose()?;
-        let mut rest = candidates.into_iter().filter(|one| after.as_ref().is_none_or(|after| one.place() > *after));
+        let mut rest =
+            candidates.into_iter().filter(|one| after.as_ref().is_none_or(|after| one.place() > *after));
         let page: Vec<text::Candidate> = rest.by_ref().take(size).collect();
         let next = page.last().filter(|_| rest.next().is_some()).map(|last| last.place().encode());
         Ok(Found { ids: page.into_iter().map(|one| one.id).collect(), next })
@@ -115,7 +117,7 @@ impl App {
         }
         let mut found = Vec::new();
         for id in wanted {
-            if let Some(stored) = self.read(&tables::ALL.key().text(id).bytes()).await? {
+            if let Some(stored) = self.read(&Key::new(tables::ALL).text(id).into_bytes()).await? {
                 let summary: Summary = read(&stored.value)?;
                 found.push(text::Candidate { id: id.to_owned(), score: 0, summary });
             }
@@ -131,15 +133,15 @@ struct Found {
 }
 
 /// The index with the fewest entries that has every policy the filters can let through.
-fn narrowest_index(arguments: &SearchPoliciesRequest, filter: &Filter) -> KeyRange {
+fn narrowest_index(arguments: &SearchPoliciesRequest, filter: &Filter) -> (u8, KeyRange) {
     if arguments.include_deleted {
-        return tables::ALL.range();
+        return (tables::ALL, Key::new(tables::ALL).range());
     }
     if let Some(app_id) = filter.only_app() {
-        return tables::SCOPE.key().text(app_id).range();
+        return (tables::SCOPE, Key::new(tables::SCOPE).text(app_id).range());
     }
     match arguments.policy_types.as_slice() {
-        [one] => tables::TYPE.key().u64(index::type_number(*one)).range(),
-        _ => tables::LIVE.range(),
+        [one] => (tables::TYPE, Key::new(tables::TYPE).u64(index::type_number(*one)).range()),
+        _ => (tables::LIVE, Key::new(tables::LIVE).range()),
     }
 }

@@ -1,8 +1,9 @@
 //! The one way in which a policy is written: document, revision and index entries in one batch.
 
-use super::records::{PolicyRecord, RevisionRecord, tables};
+use super::records::{PolicyRecord, RevisionRecord, policy_key, tables};
 use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, index};
 use crate::pb::c1::api::policy::v1::Policy;
+use crate::store::table::Key;
 use crate::store::{self, Batch};
 use bytes::Bytes;
 use prost::Message;
@@ -33,10 +34,15 @@ pub(super) struct PolicyWrite<'a> {
 impl App {
     /// The policy `id`, if there ever was one.
     pub(super) async fn current(&self, id: &str) -> Result<Option<Current>, Error> {
-        let Some(stored) = self.read(&tables::POLICY.key().text(id).bytes()).await? else { return Ok(None) };
+        let Some(stored) = self.read(&policy_key(id)).await? else { return Ok(None) };
         let record: PolicyRecord = super::records::read(&stored.value)?;
         let policy = record.policy()?;
-        Ok(Some(Current { revision: stored.revision, number: record.number, document: record.document, policy }))
+        Ok(Some(Current {
+            revision: stored.revision,
+            number: record.number,
+            document: record.document,
+            policy,
+        }))
     }
 
     /// The policy `id`, if it is there and not deleted.
@@ -49,16 +55,22 @@ impl App {
     ///
     /// # Errors
     /// A document over [`DOCUMENT_MAX_BYTES`] is a violation.
-    pub(super) fn write(&self, batch: &mut Batch, caller: &Caller, write: PolicyWrite<'_>) -> Result<String, Error> {
+    pub(super) fn write(
+        &self,
+        batch: &mut Batch,
+        caller: &Caller,
+        write: PolicyWrite<'_>,
+    ) -> Result<String, Error> {
         let PolicyWrite { old, new, mask } = write;
         let document = Bytes::from(new.encode_to_vec());
         if document.len() > DOCUMENT_MAX_BYTES {
-            let message = format!("{} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes", document.len());
+            let message =
+                format!("{} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes", document.len());
             return Err(invalid("", "DOCUMENT_TOO_LARGE", message));
         }
         let number = old.map_or(0, |old| old.number) + 1;
         let etag = etag(number, &document);
-        let key = tables::POLICY.key().text(&new.id).bytes();
+        let key = policy_key(&new.id);
         batch.require_unchanged(key.clone(), old.map(|old| old.revision));
         batch.put(key, PolicyRecord { number, document: document.clone() }.encode_to_vec());
         let revision = RevisionRecord {
@@ -69,7 +81,8 @@ impl App {
             mask,
             document,
         };
-        batch.put(tables::REVISION.key().text(&new.id).u64(number).bytes(), revision.encode_to_vec());
+        batch
+            .put(Key::new(tables::REVISION).text(&new.id).u64(number).into_bytes(), revision.encode_to_vec());
         index::write(batch, old.map(|old| &old.policy), new);
         Ok(etag)
     }

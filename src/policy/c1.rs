@@ -59,9 +59,14 @@ pub fn check(policy: &Policy, around: Surroundings<'_>) -> Result<Vec<Warning>, 
     steps::check_sequences(&mut report, &root.field("policySteps"), policy, around);
     rules::check(&mut report, &root.field("rules"), policy, around);
     check_post_actions(&mut report, policy);
+    #[allow(deprecated, reason = "whoever still sets the field should know")]
     if policy.reassign_tasks_to_delegates {
         let path = root.field("reassignTasksToDelegates");
-        report.warn(&path, "FIELD_DEPRECATED", "this field has no effect any more; use allowDelegation of an approval");
+        report.warn(
+            &path,
+            "FIELD_DEPRECATED",
+            "this field has no effect any more; use allowDelegation of an approval",
+        );
     }
     report.finish()
 }
@@ -105,7 +110,8 @@ fn check_expression(report: &mut Report, path: &Path<'_>, text: &str) {
     if text.trim().is_empty() {
         report.refuse(path, "EXPRESSION_EMPTY", "an expression is needed; `true` matches always");
     } else if text.len() > EXPRESSION_MAX_BYTES {
-        let message = format!("{} bytes; the limit of an expression is {EXPRESSION_MAX_BYTES} bytes", text.len());
+        let message =
+            format!("{} bytes; the limit of an expression is {EXPRESSION_MAX_BYTES} bytes", text.len());
         report.refuse(path, "EXPRESSION_TOO_LONG", message);
     }
 }
@@ -148,11 +154,17 @@ fn check_post_actions(report: &mut Report, policy: &Policy) {
     for (n, action) in policy.post_actions.iter().enumerate() {
         let at = path.index(n);
         match action.action {
-            None => report.warn(&at, "POST_ACTION_EMPTY", "this post action names no action and does nothing"),
+            None => {
+                report.warn(&at, "POST_ACTION_EMPTY", "this post action names no action and does nothing")
+            }
             Some(policy_post_actions::Action::CertifyRemediateImmediately(_)) => {
                 if !matches!(type_of(policy), PolicyType::Certify | PolicyType::Unspecified) {
                     let at = at.field("certifyRemediateImmediately");
-                    report.refuse(&at, "POST_ACTION_NOT_FOR_TYPE", "only a certify policy can have this post action");
+                    report.refuse(
+                        &at,
+                        "POST_ACTION_NOT_FOR_TYPE",
+                        "only a certify policy can have this post action",
+                    );
                 }
             }
         }

@@ -25,7 +25,10 @@ impl PolicyService {
 
 #[tonic::async_trait]
 impl Policies for PolicyService {
-    async fn create(&self, request: Request<CreatePolicyRequest>) -> Result<Response<CreatePolicyResponse>, Status> {
+    async fn create(
+        &self,
+        request: Request<CreatePolicyRequest>,
+    ) -> Result<Response<CreatePolicyResponse>, Status> {
         let (caller, message) = open(request, "c1.api.policy.v1.Policies/Create")?;
         close(self.app.policy_create(&caller, message).await)
     }
@@ -34,16 +37,25 @@ impl Policies for PolicyService {
         close(self.app.policy_get(request.into_inner()).await)
     }
 
-    async fn list(&self, request: Request<ListPolicyRequest>) -> Result<Response<ListPolicyResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListPolicyRequest>,
+    ) -> Result<Response<ListPolicyResponse>, Status> {
         close(self.app.policy_list(request.into_inner()).await)
     }
 
-    async fn update(&self, request: Request<UpdatePolicyRequest>) -> Result<Response<UpdatePolicyResponse>, Status> {
+    async fn update(
+        &self,
+        request: Request<UpdatePolicyRequest>,
+    ) -> Result<Response<UpdatePolicyResponse>, Status> {
         let (caller, message) = open(request, "c1.api.policy.v1.Policies/Update")?;
         close(self.app.policy_update(&caller, message).await)
     }
 
-    async fn delete(&self, request: Request<DeletePolicyRequest>) -> Result<Response<DeletePolicyResponse>, Status> {
+    async fn delete(
+        &self,
+        request: Request<DeletePolicyRequest>,
+    ) -> Result<Response<DeletePolicyResponse>, Status> {
         let (caller, message) = open(request, "c1.api.policy.v1.Policies/Delete")?;
         close(self.app.policy_delete(&caller, message).await)
     }

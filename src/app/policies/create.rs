@@ -28,7 +28,8 @@ impl App {
             warnings.extend(c1::check(&policy, Surroundings::default())?);
             self.check_references(&mut batch, None, &policy).await?;
             self.stamp(&mut policy);
-            let etag = self.write(&mut batch, caller, PolicyWrite { old: None, new: &policy, mask: Vec::new() })?;
+            let etag =
+                self.write(&mut batch, caller, PolicyWrite { old: None, new: &policy, mask: Vec::new() })?;
             let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             if let Some(replay) = &replay {
                 self.remember(&mut batch, replay, &policy, &warnings).await?;

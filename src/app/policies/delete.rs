@@ -1,9 +1,10 @@
 //! Delete: soft; the policy can still be read by its id, and keeps its revisions.
 
-use crate::app::records::tables;
+use crate::app::records::{id_of, tables};
 use crate::app::write::PolicyWrite;
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, REFERRERS_LISTED_MAX, etag};
 use crate::pb::c1::api::policy::v1::{DeletePolicyRequest, DeletePolicyResponse, Policy};
+use crate::store::table::Key;
 use crate::store::{Batch, Direction};
 
 impl App {
@@ -20,10 +21,12 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let old = self.live(&request.id).await?;
             etag::require(caller.if_match.as_deref(), &request.id, &old.etag())?;
-            let referrers = tables::REFERRER.key().text(&request.id).range();
-            let entries = self.store.scan(referrers.clone(), Direction::Ascending, REFERRERS_LISTED_MAX).await?;
+            let referrers = Key::new(tables::REFERRER).text(&request.id).range();
+            let entries =
+                self.store.scan(referrers.clone(), Direction::Ascending, REFERRERS_LISTED_MAX).await?;
             if !entries.is_empty() {
-                let referrers = entries.iter().filter_map(|(key, _)| tables::last_text(key)).collect();
+                let ids = entries.iter().map(|(key, _)| id_of(tables::REFERRER, key));
+                let referrers = ids.collect::<Result<_, _>>()?;
                 return Err(Error::InUse { id: request.id, referrers });
             }
             let new = Policy { deleted_at: Some(self.clock.now()), ..old.policy.clone() };

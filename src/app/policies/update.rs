@@ -5,7 +5,7 @@ use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, error::invalid, etag}
 use crate::pb::c1::api::policy::v1::{Policy, PolicyScope, UpdatePolicyRequest, UpdatePolicyResponse};
 use crate::policy::c1::{self, Surroundings};
 use crate::store::Batch;
-use crate::wire::mask::Mask;
+use crate::wire::mask::{Mask, MaskError, merge};
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -37,7 +37,11 @@ impl App {
             let etag = self.write(&mut batch, caller, write)?;
             if self.commit(batch).await?.is_some() {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
-                return Ok(Answer { message: UpdatePolicyResponse { policy: Some(new) }, etag: Some(etag), warnings });
+                return Ok(Answer {
+                    message: UpdatePolicyResponse { policy: Some(new) },
+                    etag: Some(etag),
+                    warnings,
+                });
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS_MAX })
@@ -47,15 +51,16 @@ impl App {
         // An empty path comes of an empty text in JSON, which stands for no mask at all.
         let mut paths = paths.iter().map(String::as_str).filter(|path| !path.is_empty()).peekable();
         if paths.peek().is_none() {
-            return Ok(Mask::populated(&self.policy_type, patch));
+            return Mask::populated(&self.policy_type, patch)
+                .map_err(|error| Error::Internal(error.to_string()));
         }
-        let refuse = |error: crate::wire::mask::MaskError| invalid("updateMask", error.code(), error.to_string());
+        let refuse = |error: MaskError| invalid("updateMask", error.reason.code(), error.to_string());
         Mask::parse(&self.policy_type, paths).map_err(refuse)
     }
 
     /// The policy with the masked fields taken from what was sent, and everything that only the service sets as it was.
     fn merged(&self, mask: &Mask, old: &Current, sent: &Policy, patch: &[u8]) -> Result<Policy, Error> {
-        let merged = crate::wire::mask::merge(&self.policy_type, mask, &old.document, patch);
+        let merged = merge(&self.policy_type, mask, &old.document, patch);
         let merged = merged.map_err(|error| Error::Internal(error.to_string()))?;
         let merged = Policy::decode(merged.as_slice()).map_err(|error| Error::Internal(error.to_string()))?;
         let kept = &old.policy;
@@ -77,7 +82,8 @@ fn annotations(
     kept: &BTreeMap<String, String>,
     sent: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let masked = sent.iter().filter(|(key, _)| mask.contains(&["annotations", key.as_str()]));
+    let all = mask.contains("annotations");
+    let masked = sent.iter().filter(|(key, _)| all || mask.contains(&format!("annotations.`{key}`")));
     c1::merge_annotations(kept, &masked.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 

@@ -5,8 +5,8 @@ use crate::app::records::Summary;
 use crate::app::words::{QUERY_WORDS_MAX, folded, words};
 use crate::app::{Error, error::invalid};
 use crate::pb::c1::api::policy::v1::{
-    PolicyScope, PolicyScopeObjectType as ObjectType, PolicyScopeSlot as Slot, PolicyScopeView as View, PolicyType,
-    SearchPoliciesRequest,
+    PolicyScope, PolicyScopeObjectType as ObjectType, PolicyScopeSlot as Slot, PolicyScopeView as View,
+    PolicyType, SearchPoliciesRequest,
 };
 use std::collections::BTreeSet;
 
@@ -40,7 +40,9 @@ impl Filter {
     /// # Errors
     /// Filters outside the limits, or that do not go together, are violations.
     pub(super) fn of(request: &SearchPoliciesRequest) -> Result<Filter, Error> {
-        for (path, count) in [("refs", request.refs.len()), ("excludePolicyIds", request.exclude_policy_ids.len())] {
+        for (path, count) in
+            [("refs", request.refs.len()), ("excludePolicyIds", request.exclude_policy_ids.len())]
+        {
             if count > REFS_MAX {
                 return Err(invalid(path, "TOO_MANY_IDS", format!("{count} ids; the limit is {REFS_MAX}")));
             }

@@ -2,8 +2,9 @@
 
 use super::CHUNK;
 use super::filter::Filter;
-use crate::app::records::{Summary, read, tables};
+use crate::app::records::{Summary, read, tables, term_and_id};
 use crate::app::{App, Error, error::invalid};
+use crate::store::table::Key;
 use crate::store::{Direction, KeyRange};
 use prost::Message;
 use std::cmp::Reverse;
@@ -49,7 +50,8 @@ impl Place {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Place, Error> {
-        let Cursor { score, id } = Cursor::decode(bytes).map_err(|error| Error::Internal(error.to_string()))?;
+        let Cursor { score, id } =
+            Cursor::decode(bytes).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Place { score: Reverse(score), id })
     }
 }
@@ -62,14 +64,15 @@ impl App {
         }
         let mut matches: Option<BTreeMap<String, (u32, Summary)>> = None;
         if !filter.name.is_empty() {
-            let range = tables::NAME.key().text(&filter.name).range();
-            matches = Some(self.postings(range, |_| 0).await?);
+            let range = Key::new(tables::NAME).text(&filter.name).range();
+            matches = Some(self.postings(tables::NAME, range, |_| 0).await?);
         }
         if filter.has_query && filter.words.is_empty() {
             return Ok(Some(Vec::new()));
         }
         for word in &filter.words {
-            let found = self.postings(tables::WORD.key().text_prefix(word), |of| of.score(word)).await?;
+            let range = Key::new(tables::WORD).range_of_text(word);
+            let found = self.postings(tables::WORD, range, |of| of.score(word)).await?;
             matches = Some(match matches {
                 None => found,
                 Some(before) => both(before, &found),
@@ -82,6 +85,7 @@ impl App {
     /// The entries of a range of an index by policy, each with the best score that it gets there.
     async fn postings(
         &self,
+        table: u8,
         mut range: KeyRange,
         score: impl Fn(Posting<'_>) -> u32,
     ) -> Result<BTreeMap<String, (u32, Summary)>, Error> {
@@ -90,7 +94,7 @@ impl App {
         loop {
             let entries = self.store.scan(range.clone(), Direction::Ascending, CHUNK).await?;
             for (key, stored) in &entries {
-                let Some((term, id)) = tables::last_two_texts(key) else { continue };
+                let (term, id) = term_and_id(table, key)?;
                 let summary: Summary = read(&stored.value)?;
                 let score = score(Posting { term: &term, weight: summary.weight });
                 let best = found.entry(id).or_insert((score, summary));

@@ -12,7 +12,13 @@ use crate::pb::c1::api::policy::v1::{
 };
 
 /// Refuses an approval that names no source of approvers or one that can never work.
-pub(super) fn check(report: &mut Report, at: &Path<'_>, approval: &Approval, policy: &Policy, around: Surroundings<'_>) {
+pub(super) fn check(
+    report: &mut Report,
+    at: &Path<'_>,
+    approval: &Approval,
+    policy: &Policy,
+    around: Surroundings<'_>,
+) {
     match &approval.typ {
         None => {
             let message = "an approval names who is asked: one of users, manager, appOwners, group, self, \
@@ -78,7 +84,13 @@ fn check_expressions(report: &mut Report, at: &Path<'_>, approval: &ExpressionAp
     }
 }
 
-fn check_agent(report: &mut Report, at: &Path<'_>, agent: &AgentApproval, policy: &Policy, around: Surroundings<'_>) {
+fn check_agent(
+    report: &mut Report,
+    at: &Path<'_>,
+    agent: &AgentApproval,
+    policy: &Policy,
+    around: Surroundings<'_>,
+) {
     #[allow(deprecated, reason = "a document that still has the field must be refused")]
     if !agent.agent_user_id.is_empty() {
         let message = "the agent is chosen by the service; leave this field out";
@@ -91,7 +103,11 @@ fn check_agent(report: &mut Report, at: &Path<'_>, agent: &AgentApproval, policy
     }
     let ids = at.field("policyIds");
     for (n, _) in agent.policy_ids.iter().enumerate().filter(|(_, id)| Some(id.as_str()) == around.own_id) {
-        report.refuse(&ids.index(n), "REFERENCE_TO_SELF", "an agent cannot choose the policy that it is part of");
+        report.refuse(
+            &ids.index(n),
+            "REFERENCE_TO_SELF",
+            "an agent cannot choose the policy that it is part of",
+        );
     }
     let action = at.field("agentFailureAction");
     check_enum::<FailureAction>(report, &action, agent.agent_failure_action);
@@ -99,7 +115,9 @@ fn check_agent(report: &mut Report, at: &Path<'_>, agent: &AgentApproval, policy
         let message = "say what happens when the agent fails";
         report.refuse(&action, "AGENT_FAILURE_ACTION_REQUIRED", message);
     }
-    if agent.agent_failure_action == FailureAction::ReassignToUsers as i32 && agent.reassign_to_user_ids.is_empty() {
+    if agent.agent_failure_action == FailureAction::ReassignToUsers as i32
+        && agent.reassign_to_user_ids.is_empty()
+    {
         let message = "name the users that take over when the agent fails";
         report.refuse(&at.field("reassignToUserIds"), "AGENT_REASSIGNEES_REQUIRED", message);
     }
@@ -178,7 +196,11 @@ fn check_escalation(report: &mut Report, at: &Path<'_>, approval: &Approval, aro
     let path = at.field("escalation");
     let Some(escalation) = &approval.escalation else {
         if approval.escalation_enabled {
-            report.warn(&path, "ESCALATION_EMPTY", "escalation is switched on but says nothing, so it never happens");
+            report.warn(
+                &path,
+                "ESCALATION_EMPTY",
+                "escalation is switched on but says nothing, so it never happens",
+            );
         }
         return;
     };
@@ -186,12 +208,21 @@ fn check_escalation(report: &mut Report, at: &Path<'_>, approval: &Approval, aro
         report.refuse(&path.field("expiration"), "ESCALATION_EXPIRATION_NEGATIVE", "seconds, 0 or more");
     }
     if approval.escalation_enabled && escalation.escalation_policy.is_none() {
-        report.warn(&path, "ESCALATION_EMPTY", "escalation is switched on but says nothing, so it never happens");
+        report.warn(
+            &path,
+            "ESCALATION_EMPTY",
+            "escalation is switched on but says nothing, so it never happens",
+        );
     }
     check_escalation_target(report, &path, escalation, around);
 }
 
-fn check_escalation_target(report: &mut Report, path: &Path<'_>, escalation: &Escalation, around: Surroundings<'_>) {
+fn check_escalation_target(
+    report: &mut Report,
+    path: &Path<'_>,
+    escalation: &Escalation,
+    around: Surroundings<'_>,
+) {
     match &escalation.escalation_policy {
         Some(EscalationPolicy::ReplacePolicy(replace)) => {
             let path = path.field("replacePolicy.policyId");

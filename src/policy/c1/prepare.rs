@@ -36,6 +36,7 @@ fn add_baseline(policy: &mut Policy) -> Option<Warning> {
     let reject = PolicyStep { step: Some(Step::Reject(Reject::default())) };
     policy.policy_steps.insert(key.to_owned(), PolicySteps { steps: vec![reject] });
     let path = Path::ROOT.field("policySteps").key(key).to_string();
-    let message = "there was no baseline entry, so one that rejects was added: what no rule matches is refused".into();
+    let message =
+        "there was no baseline entry, so one that rejects was added: what no rule matches is refused".into();
     Some(Warning { path, code: "BASELINE_ADDED", message })
 }

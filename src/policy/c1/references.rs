@@ -54,7 +54,11 @@ pub fn references(policy: &Policy) -> Vec<Reference> {
             }
             let escalation = approval.escalation.as_ref().and_then(|e| e.escalation_policy.as_ref());
             if let Some(escalation::EscalationPolicy::ReplacePolicy(replace)) = escalation {
-                add(&at.field("escalation.replacePolicy.policyId"), &replace.policy_id, ReferenceKind::Escalation);
+                add(
+                    &at.field("escalation.replacePolicy.policyId"),
+                    &replace.policy_id,
+                    ReferenceKind::Escalation,
+                );
             }
         }
     }

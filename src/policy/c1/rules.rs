@@ -7,7 +7,11 @@ use crate::pb::c1::api::policy::v1::{Policy, Rule, rule::Outcome};
 /// Refuses rules without a condition, without an outcome, with two, or that lead nowhere.
 pub(super) fn check(report: &mut Report, path: &Path<'_>, policy: &Policy, around: Surroundings<'_>) {
     if policy.rules.len() > RULES_MAX {
-        report.refuse(path, "RULES_TOO_MANY", format!("{} rules; the limit is {RULES_MAX}", policy.rules.len()));
+        report.refuse(
+            path,
+            "RULES_TOO_MANY",
+            format!("{} rules; the limit is {RULES_MAX}", policy.rules.len()),
+        );
     }
     for (n, rule) in policy.rules.iter().take(RULES_MAX).enumerate() {
         let at = path.index(n);
@@ -26,7 +30,10 @@ pub(super) fn outcome(rule: &Rule) -> Option<&Outcome> {
 
 fn check_outcome(report: &mut Report, at: &Path<'_>, rule: &Rule, policy: &Policy, around: Surroundings<'_>) {
     // The old spelling of a step key is still honoured, so that what was written with it keeps working.
-    #[allow(deprecated, reason = "the field is deprecated for clients, not for the service that must honour it")]
+    #[allow(
+        deprecated,
+        reason = "the field is deprecated for clients, not for the service that must honour it"
+    )]
     let old_key = rule.policy_key.as_str();
     match (outcome(rule), old_key) {
         (Some(_), old) if !old.is_empty() => {
@@ -40,7 +47,11 @@ fn check_outcome(report: &mut Report, at: &Path<'_>, rule: &Rule, policy: &Polic
         (Some(Outcome::StepKey(key)), _) => check_key(report, &at.field("stepKey"), key, policy),
         (Some(Outcome::PolicyId(id)), _) => {
             if Some(id.as_str()) == around.own_id {
-                report.refuse(&at.field("policyId"), "REFERENCE_TO_SELF", "a rule cannot lead to its own policy");
+                report.refuse(
+                    &at.field("policyId"),
+                    "REFERENCE_TO_SELF",
+                    "a rule cannot lead to its own policy",
+                );
             }
         }
     }

@@ -1,11 +1,18 @@
 //! Sequences and their steps.
 
 use super::super::{Path, Report};
-use super::{SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, check_expression, form};
+use super::{
+    SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, check_expression, form,
+};
 use crate::pb::c1::api::policy::v1::{Policy, PolicyStep, Wait, policy_step::Step, wait::Until};
 
 /// Refuses sequences that are empty or too many, and every faulty step in them.
-pub(super) fn check_sequences(report: &mut Report, path: &Path<'_>, policy: &Policy, around: Surroundings<'_>) {
+pub(super) fn check_sequences(
+    report: &mut Report,
+    path: &Path<'_>,
+    policy: &Policy,
+    around: Surroundings<'_>,
+) {
     let count = policy.policy_steps.len();
     if count > SEQUENCES_MAX {
         report.refuse(path, "SEQUENCES_TOO_MANY", format!("{count} sequences; the limit is {SEQUENCES_MAX}"));
@@ -30,13 +37,21 @@ pub(super) fn check_sequences(report: &mut Report, path: &Path<'_>, policy: &Pol
     }
 }
 
-fn check_step(report: &mut Report, at: &Path<'_>, step: &PolicyStep, policy: &Policy, around: Surroundings<'_>) {
+fn check_step(
+    report: &mut Report,
+    at: &Path<'_>,
+    step: &PolicyStep,
+    policy: &Policy,
+    around: Surroundings<'_>,
+) {
     match &step.step {
         None => {
             let message = "a step is one of accept, action, approval, form, provision, reject, wait";
             report.refuse(at, "STEP_EMPTY", message);
         }
-        Some(Step::Approval(approval)) => approval::check(report, &at.field("approval"), approval, policy, around),
+        Some(Step::Approval(approval)) => {
+            approval::check(report, &at.field("approval"), approval, policy, around)
+        }
         Some(Step::Wait(wait)) => check_wait(report, &at.field("wait"), wait),
         Some(Step::Form(step)) => form::check(report, &at.field("form"), step),
         Some(Step::Action(action)) => {
@@ -46,7 +61,8 @@ fn check_step(report: &mut Report, at: &Path<'_>, step: &PolicyStep, policy: &Po
             }
         }
         Some(Step::Provision(provision)) => {
-            if let Some(duration) = provision.provision_target.as_ref().and_then(|target| target.grant_duration.as_ref())
+            if let Some(duration) =
+                provision.provision_target.as_ref().and_then(|target| target.grant_duration.as_ref())
             {
                 check_duration(report, &at.field("provision.provisionTarget.grantDuration"), duration);
             }
@@ -61,11 +77,15 @@ fn check_wait(report: &mut Report, at: &Path<'_>, wait: &Wait) {
             let message = "a wait says until when: one of condition, duration, untilTime";
             report.refuse(at, "WAIT_UNTIL_MISSING", message);
         }
-        Some(Until::Condition(until)) => check_expression(report, &at.field("condition.condition"), &until.condition),
+        Some(Until::Condition(until)) => {
+            check_expression(report, &at.field("condition.condition"), &until.condition)
+        }
         Some(Until::Duration(until)) => {
             let path = at.field("duration.duration");
             match &until.duration {
-                Some(duration) if duration.seconds > 0 || duration.nanos > 0 => check_duration(report, &path, duration),
+                Some(duration) if duration.seconds > 0 || duration.nanos > 0 => {
+                    check_duration(report, &path, duration)
+                }
                 _ => report.refuse(&path, "WAIT_DURATION_REQUIRED", "a wait lasts longer than 0s"),
             }
         }
