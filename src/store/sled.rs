@@ -37,6 +37,10 @@ const META_TREE: &str = "countersign-meta";
 /// The last revision given out. Written just before the group that it belongs to, so it is never behind the records.
 const REVISION_KEY: &[u8] = b"revision";
 
+/// The last record of the log when the store was closed. Without it, damage to the last group would look as if that group
+/// had never been written.
+const CLOSED_KEY: &[u8] = b"closed";
+
 /// sled's files, and the two questions to the machine that sled does not ask.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -76,20 +80,13 @@ impl Disk {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let records = config.open()?;
             let meta = records.open_tree(META_TREE)?;
-            let revision = meta.get(REVISION_KEY)?.map(into_bytes);
-            sled::Result::Ok((records, meta, revision))
+            sled::Result::Ok((records, meta))
         }));
-        let (records, meta, revision) = match opened {
+        let (records, meta) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(sled::Error::Io(error))) => return Err(OpenError::from_io(path, &error)),
             Ok(Err(error)) => return Err(damaged(error.to_string())),
             Err(_) => return Err(damaged("its log cannot be read".to_owned())),
-        };
-        let revision = match revision {
-            Some(raw) => {
-                record::decode(REVISION_KEY, &raw).map_err(|error| damaged(error.to_string()))?.revision
-            }
-            None => 0,
         };
         let io_error = |error: std::io::Error| OpenError::from_io(path, &error);
         let disk = Disk {
@@ -101,17 +98,18 @@ impl Disk {
             reserve_bytes: options.reserve_bytes,
             directory,
         };
-        match catch_unwind(AssertUnwindSafe(|| disk.verify(revision))) {
-            Ok(Ok(())) => {}
+        let revision = match catch_unwind(AssertUnwindSafe(|| disk.verify())) {
+            Ok(Ok(revision)) => revision,
             Ok(Err(why)) => return Err(damaged(why)),
             Err(_) => return Err(damaged("a part of it cannot be read".to_owned())),
-        }
+        };
         disk.directory.begin().map_err(io_error)?;
         Ok((disk, revision))
     }
 
-    /// Reads every record once. The error says what is wrong.
-    fn verify(&self, revision: Revision) -> Result<(), String> {
+    /// Reads every record once, and returns the last revision given out. The error says what is wrong.
+    fn verify(&self) -> Result<Revision, String> {
+        let revision = self.meta_revision(REVISION_KEY)?;
         match self.directory.closed_at() {
             Some(closed_at) if closed_at != revision => {
                 return Err(format!(
@@ -133,7 +131,14 @@ impl Disk {
         if self.has_blobs().map_err(|error| error.to_string())? {
             return Err("it has side files, which are not safe against a power cut".to_owned());
         }
-        Ok(())
+        Ok(revision)
+    }
+
+    /// The revision noted under `key` about the store itself; 0 = none yet.
+    fn meta_revision(&self, key: &[u8]) -> Result<Revision, String> {
+        let raw = self.meta.get(key).map_err(|error| error.to_string())?;
+        let stored = raw.map(|raw| record::decode(key, &into_bytes(raw))).transpose();
+        Ok(stored.map_err(|error| error.to_string())?.map_or(0, |stored| stored.revision))
     }
 
     /// Whether there is room enough to let sled write.
@@ -181,11 +186,16 @@ impl Disk {
     fn close(disk: Arc<Disk>, revision: Option<Revision>) {
         let Ok(disk) = Arc::try_unwrap(disk) else { return };
         let Disk { meta, records, db_file, directory, .. } = disk;
+        let noted = revision.map(|revision| {
+            meta.insert(CLOSED_KEY, record::encode(CLOSED_KEY, revision, &[]))?;
+            meta.flush()
+        });
         drop(meta);
         drop(records);
-        let noted = match revision {
-            Some(revision) => db_file.sync_all().and_then(|()| directory.end(revision)),
-            None => Ok(()),
+        let Some(revision) = revision else { return };
+        let noted = match noted {
+            Some(Err(error)) => Err(error.to_string()),
+            _ => db_file.sync_all().and_then(|()| directory.end(revision)).map_err(|error| error.to_string()),
         };
         if let Err(error) = noted {
             tracing::warn!(%error, "could not note that the store was closed");
