@@ -7,7 +7,7 @@ use http::Uri;
 use prost_reflect::FieldDescriptor;
 
 use super::rule::{BadRule, Body, Rule};
-use super::style::Style;
+use super::style::Dialect;
 use crate::wire::{Fields, Raw, Schema, Type};
 
 #[derive(Debug)]
@@ -23,11 +23,11 @@ pub(crate) struct Binding {
     pub(crate) output: Type,
     pub(crate) response_body: Option<u32>,
     pub(crate) streams: bool,
-    pub(crate) style: Arc<Style>,
+    pub(crate) dialect: Arc<Dialect>,
 }
 
 impl Binding {
-    pub(crate) fn new(schema: &Schema, rule: Rule, style: Arc<Style>) -> Result<Binding, BadRule> {
+    pub(crate) fn new(schema: &Schema, rule: Rule, dialect: Arc<Dialect>) -> Result<Binding, BadRule> {
         let rpc = &rule.rpc;
         let bad = |why: &str| BadRule { rpc: rpc.full_name().to_owned(), why: why.to_owned() };
         let of = |name: &str| schema.message(name).ok_or_else(|| bad("a message of it is not in the schema"));
@@ -47,7 +47,7 @@ impl Binding {
         let name = format!("/{}/{}", rpc.parent_service().full_name(), rpc.name());
         let uri = Uri::try_from(&name).map_err(|_| bad("its name is not a path"))?;
         let streams = rpc.is_server_streaming();
-        Ok(Binding { rpc: name, uri, input, body, output, response_body, streams, style, rule })
+        Ok(Binding { rpc: name, uri, input, body, output, response_body, streams, dialect, rule })
     }
 }
 

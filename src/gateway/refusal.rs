@@ -19,7 +19,7 @@ pub(crate) enum Reason {
     MetadataInvalid,
     PathInvalid,
     PathBodyMismatch,
-    ParameterInvalid,
+    QueryInvalid,
     TimeoutInvalid,
 }
 
@@ -32,7 +32,7 @@ impl Reason {
             Reason::MetadataInvalid => "METADATA_INVALID",
             Reason::PathInvalid => "PATH_INVALID",
             Reason::PathBodyMismatch => "PATH_BODY_MISMATCH",
-            Reason::ParameterInvalid => "PARAMETER_INVALID",
+            Reason::QueryInvalid => "QUERY_INVALID",
             Reason::TimeoutInvalid => "TIMEOUT_INVALID",
         }
     }
@@ -52,21 +52,25 @@ pub(crate) fn refuse(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(reason.code(), message, details)
 }
 
-/// A refusal that is about one field of the request.
-pub(crate) fn refuse_field(reason: &str, field: &str, description: &str, message: &str) -> Status {
+/// A refusal that is about one field of the request. `reason` is a stable code of ours or of `wire`.
+pub(crate) fn field(reason: &str, field: &str, description: &str, message: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
-    details.add_bad_request_violation(field, description);
+    let mut violation = FieldViolation::new(field, description);
+    violation.reason = reason.to_owned();
+    details.set_bad_request([violation]);
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-pub(crate) fn parameter(field: &str, description: &str, message: &str) -> Status {
-    refuse_field(Reason::ParameterInvalid.as_str(), field, description, message)
+/// The body names another thing than the path.
+pub(crate) fn mismatch(name: &str) -> Status {
+    let description = "is not the one in the path";
+    field(Reason::PathBodyMismatch.as_str(), name, description, &format!("{name} in the body {description}"))
 }
 
-pub(crate) fn mismatch(field: &str) -> Status {
-    let description = "is not the one in the path";
-    let message = format!("{field} in the body is not the one in the path");
-    refuse_field(Reason::PathBodyMismatch.as_str(), field, description, &message)
+/// A path variable with an escape that cannot be undone.
+pub(crate) fn escape(name: &str, raw: &str) -> Status {
+    let message = format!("type mismatch, parameter: {name}, error: invalid URL escape in {raw}");
+    field(Reason::PathInvalid.as_str(), name, "has an invalid URL escape", &message)
 }
 
 pub(crate) fn not_found() -> Status {

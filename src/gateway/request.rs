@@ -1,6 +1,6 @@
 //! An HTTP request as one framed gRPC message.
 //!
-//! The order is body, path, query, mask: on the wire the last value of a field wins and the parts of a message add up,
+//! The order is body, path and query, mask: on the wire the last value of a field wins and the parts of a message add up,
 //! so every part is appended to what is there and nothing is decoded twice.
 
 use bytes::Bytes;
@@ -8,29 +8,32 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Version};
 use http_body_util::Full;
+use prost_reflect::FieldDescriptor;
 use tonic::Status;
 
 use super::binding::{Binding, merged, push, value};
-use super::codec::{Codec, Keys};
 use super::messages::PREFIX_BYTES;
-use super::refusal::{Reason, mismatch, parameter, refuse};
+use super::refusal::{self, Reason, refuse};
 use super::rule::{Body, Mask};
 use super::{metadata, query};
+use crate::wire::json::{self, Decoded, Key};
+
+/// What path, query and mask usually add to the body.
+const ROOM_BYTES: usize = 128;
 
 /// `google.protobuf.FieldMask.paths`.
 const PATHS: u32 = 1;
 
 /// Makes the gRPC request. `captures` are the path variables in the order of the rule's.
 pub(crate) fn request(
-    codec: &Codec,
     binding: &Binding,
     captures: &[String],
     parts: Parts,
     body: &[u8],
 ) -> Result<Request<Full<Bytes>>, Status> {
-    let mut frame = Vec::with_capacity(PREFIX_BYTES + body.len() + 128);
+    let mut frame = Vec::with_capacity(PREFIX_BYTES + body.len() + ROOM_BYTES);
     frame.resize(PREFIX_BYTES, 0);
-    message(codec, binding, captures, &parts, body, &mut frame)?;
+    message(binding, captures, &parts, body, &mut frame)?;
     let length = u32::try_from(frame.len() - PREFIX_BYTES);
     let length = length.map_err(|_| refuse(Reason::BodyTooLarge, "the message is larger than 4 GiB"))?;
     if let Some(place) = frame.get_mut(1..PREFIX_BYTES) {
@@ -50,51 +53,54 @@ pub(crate) fn request(
 }
 
 fn message(
-    codec: &Codec,
     binding: &Binding,
     captures: &[String],
     parts: &Parts,
     body: &[u8],
     frame: &mut Vec<u8>,
 ) -> Result<(), Status> {
-    let rule = &binding.rule;
-    let mut keys = Keys::default();
-    if rule.body != Body::None && !body.trim_ascii().is_empty() {
-        identity(parts)?;
-        keys = match &rule.body {
-            Body::Field(field) => {
-                let mut content = Vec::new();
-                let keys = codec.decode(&binding.body, body, &binding.style, &mut content)?;
-                push(frame, field.number(), &content);
-                keys
-            }
-            _ => codec.decode(&binding.body, body, &binding.style, frame)?,
-        };
-    }
-    for (fields, text) in rule.variables.iter().zip(captures) {
-        let start = frame.len();
-        let name = || fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(".");
-        codec.parameter(&binding.input, fields, text, frame).map_err(|why| {
-            let name = name();
-            let message = format!("type mismatch, parameter: {name}, error: {why}");
-            parameter(&name, &why, &message)
-        })?;
-        let numbers: Vec<u32> = fields.iter().map(|field| field.number()).collect();
-        let (before, ours) = (frame.get(PREFIX_BYTES..start), frame.get(start..));
-        let given = value(before.unwrap_or_default(), &numbers);
-        if given.is_some() && given != value(ours.unwrap_or_default(), &numbers) {
-            return Err(mismatch(&name()));
+    let decoded = read(binding, parts, body, frame)?;
+    let parameters = query::parameters(binding, captures, parts.uri.query().unwrap_or_default())?;
+    for fields in &binding.rule.variables {
+        let numbers: Vec<u32> = fields.iter().map(FieldDescriptor::number).collect();
+        let given = value(frame.get(PREFIX_BYTES..).unwrap_or_default(), &numbers);
+        if given.is_some() && given != value(&parameters, &numbers) {
+            let names: Vec<&str> = fields.iter().map(FieldDescriptor::json_name).collect();
+            return Err(refusal::mismatch(&names.join(".")));
         }
     }
-    if let Some(query) = parts.uri.query()
-        && rule.body != Body::Whole
-    {
-        query::append(codec, binding, query, frame)?;
-    }
-    if let Some(mask) = &rule.mask {
-        fill(mask, &rule.body, &keys, frame);
+    frame.extend_from_slice(&parameters);
+    if let (Some(mask), Some(decoded)) = (&binding.rule.mask, &decoded) {
+        fill(mask, &binding.rule.body, decoded, frame);
     }
     Ok(())
+}
+
+/// Reads the body into `frame`, if the rule has one and it is not empty.
+fn read(
+    binding: &Binding,
+    parts: &Parts,
+    body: &[u8],
+    frame: &mut Vec<u8>,
+) -> Result<Option<Decoded>, Status> {
+    if binding.rule.body == Body::None || body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    identity(parts)?;
+    let how = &binding.dialect.style.read;
+    let decoded = match &binding.rule.body {
+        Body::Field(field) => {
+            let mut content = Vec::new();
+            let decoded = json::decode(&binding.body, body, how, &mut content);
+            push(frame, field.number(), &content);
+            decoded
+        }
+        Body::Whole | Body::None => json::decode(&binding.body, body, how, frame),
+    };
+    decoded.map(Some).map_err(|error| {
+        let description = format!("{} (line {}, column {})", error.message, error.line, error.column);
+        refusal::field(error.reason.code(), &error.path, &description, &error.to_string())
+    })
 }
 
 /// Bodies come as they are; a compressed one is refused in words and not as bad JSON.
@@ -115,18 +121,20 @@ fn identity(parts: &Parts) -> Result<(), Status> {
 
 /// Fills the mask that the caller left out with the keys that the resource has in the body, so that an explicit
 /// `false`, `""` or `null` counts and a client that does not know a field does not clear it.
-fn fill(mask: &Mask, body: &Body, keys: &Keys, frame: &mut Vec<u8>) {
+fn fill(mask: &Mask, body: &Body, decoded: &Decoded, frame: &mut Vec<u8>) {
     let sent = merged(frame.get(PREFIX_BYTES..).unwrap_or_default(), mask.field.number());
     if !sent.is_empty() {
         return;
     }
-    let present = match body {
-        Body::Field(_) => keys.top(),
-        _ => keys.within(&mask.resource),
-    };
     let mut content = Vec::new();
-    for name in present.filter(|name| !mask.bound.iter().any(|bound| bound == name)) {
-        push(&mut content, PATHS, name.as_bytes());
+    let mut add = |key: Key<'_>| {
+        if !mask.bound.iter().any(|bound| bound == key.name) {
+            push(&mut content, PATHS, key.name.as_bytes());
+        }
+    };
+    match body {
+        Body::Field(_) => decoded.keys().for_each(&mut add),
+        Body::Whole | Body::None => decoded.keys_under(mask.resource.name()).for_each(&mut add),
     }
     if !content.is_empty() {
         push(frame, mask.field.number(), &content);

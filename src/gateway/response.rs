@@ -1,5 +1,6 @@
 //! gRPC answers as JSON: one message as one object, a stream as lines.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,16 +14,16 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
-use super::binding::Binding;
-use super::codec::Codec;
+use super::binding::{Binding, merged};
 use super::messages::{Messages, broken};
 use super::{metadata, status};
+use crate::wire::json;
 
 /// JSON is about this much longer than the wire form; a guess that saves growing the buffer.
 const JSON_PER_WIRE: usize = 3;
 
 /// Turns the answer to a call of `binding` into the HTTP answer. Never fails: a broken answer is INTERNAL.
-pub(crate) async fn response<B>(codec: &Codec, binding: &Arc<Binding>, answer: Response<B>) -> Response<Body>
+pub(crate) async fn response<B>(binding: &Arc<Binding>, answer: Response<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<StdError>,
@@ -30,14 +31,14 @@ where
     let (head, body) = answer.into_parts();
     let messages = Messages::new(body);
     if binding.streams {
-        return lines(codec, binding, head, messages).await;
+        return lines(binding, head, messages).await;
     }
     let result = match refused(&head) {
         Some(status) => Err(status),
-        None => unary(codec, binding, &head.headers, messages).await,
+        None => unary(binding, &head.headers, messages).await,
     };
     let early = if is_trailers_only(&head) { &HeaderMap::new() } else { &head.headers };
-    result.unwrap_or_else(|error| status::response(codec, &binding.style, early, &error))
+    result.unwrap_or_else(|error| status::response(&binding.dialect, early, &error))
 }
 
 /// The status of an answer that is nothing but a head.
@@ -55,7 +56,6 @@ fn is_trailers_only(head: &Parts) -> bool {
 }
 
 async fn unary<B>(
-    codec: &Codec,
     binding: &Binding,
     early: &HeaderMap,
     mut messages: Messages<B>,
@@ -70,36 +70,35 @@ where
     }
     let trailers = messages.finish()?;
     let message = message.ok_or_else(|| broken("it has no message"))?;
-    let mut json = Vec::with_capacity(message.len() * JSON_PER_WIRE);
-    write(codec, binding, &message, &mut json)?;
-    let mut response = status::json(json);
+    let mut body = Vec::with_capacity(message.len() * JSON_PER_WIRE);
+    write(binding, &message, &mut body)?;
+    let mut response = status::success(body);
     metadata::answer(early, false, response.headers_mut());
     metadata::answer(&trailers, true, response.headers_mut());
     Ok(response)
 }
 
-fn write(codec: &Codec, binding: &Binding, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
-    match binding.response_body {
-        None => codec.encode(&binding.output, message, &binding.style, out),
-        Some(field) => {
-            let part = super::binding::merged(message, field);
-            codec.encode(&binding.output, &part, &binding.style, out)
-        }
-    }
+fn write(binding: &Binding, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+    let part = match binding.response_body {
+        None => Cow::Borrowed(message),
+        Some(field) => merged(message, field),
+    };
+    let style = &binding.dialect.style.write;
+    json::encode(&binding.output, &part, style, out).map_err(|_| broken("it is not the declared message"))
 }
 
 /// A stream as newline-delimited JSON, `{"result":...}` a message. The first message is awaited before the head is
 /// sent, so that a call that fails at once still gets the HTTP status of its error.
-async fn lines<B>(codec: &Codec, binding: &Arc<Binding>, head: Parts, messages: Messages<B>) -> Response<Body>
+async fn lines<B>(binding: &Arc<Binding>, head: Parts, messages: Messages<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<StdError>,
 {
-    let lines = match Lines::begin(codec, binding, &head, messages).await {
+    let lines = match Lines::begin(binding, &head, messages).await {
         Ok(lines) => lines,
         Err(error) => {
             let early = if is_trailers_only(&head) { &HeaderMap::new() } else { &head.headers };
-            return status::wrapped(codec, &binding.style, early, &error);
+            return status::wrapped(&binding.dialect, early, &error);
         }
     };
     let body = stream::unfold(lines, |lines| async {
@@ -114,7 +113,6 @@ where
 
 /// A stream whose first message has come.
 struct Lines<B> {
-    codec: Codec,
     binding: Arc<Binding>,
     messages: Messages<B>,
     first: Option<Bytes>,
@@ -127,8 +125,7 @@ where
 {
     /// `None` is a stream that ended well without a message.
     async fn begin(
-        codec: &Codec,
-        binding: &Arc<Binding>,
+            binding: &Arc<Binding>,
         head: &Parts,
         mut messages: Messages<B>,
     ) -> Result<Option<Self>, Status> {
@@ -139,8 +136,7 @@ where
             None => {}
         }
         let Some(first) = messages.next().await? else { return messages.finish().map(|_| None) };
-        let (codec, binding) = (codec.clone(), Arc::clone(binding));
-        Ok(Some(Lines { codec, binding, messages, first: Some(first) }))
+        Ok(Some(Lines { binding: Arc::clone(binding), messages, first: Some(first) }))
     }
 
     /// The next line and what is left, or nothing at the end. A line with an error is the last.
@@ -157,12 +153,12 @@ where
             Ok(None) => self.messages.finish().err()?,
             Err(error) => error,
         };
-        Some((status::line(&self.codec, &self.binding.style, &error), None))
+        Some((status::line(&self.binding.dialect, &error), None))
     }
 
     fn result(&self, message: &[u8]) -> Result<Vec<u8>, Status> {
         let mut line = b"{\"result\":".to_vec();
-        write(&self.codec, &self.binding, message, &mut line)?;
+        write(&self.binding, message, &mut line)?;
         line.extend_from_slice(b"}\n");
         Ok(line)
     }

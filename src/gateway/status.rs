@@ -8,9 +8,9 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::codec::Codec;
 use super::metadata;
-use super::style::Style;
+use super::style::Dialect;
+use crate::wire::{Fields, Raw, json};
 
 /// `google.rpc.Status.details`.
 const DETAILS: u32 = 3;
@@ -35,27 +35,27 @@ fn number(code: Code) -> StatusCode {
 }
 
 /// The whole HTTP answer. `early` is metadata that came before the status did.
-pub(crate) fn response(codec: &Codec, style: &Style, early: &HeaderMap, status: &Status) -> Response<Body> {
+pub(crate) fn response(dialect: &Dialect, early: &HeaderMap, status: &Status) -> Response<Body> {
     let mut body = Vec::with_capacity(256);
-    write(codec, style, status, &mut body);
-    let mut response = json(body);
+    write(dialect, status, &mut body);
+    let mut response = success(body);
     *response.status_mut() = number(status.code());
     headers(early, status, response.headers_mut());
     response
 }
 
 /// As `response`, for a stream that failed before its first message: the body has the shape of a stream's last line.
-pub(crate) fn wrapped(codec: &Codec, style: &Style, early: &HeaderMap, status: &Status) -> Response<Body> {
-    let mut response = json(line(codec, style, status));
+pub(crate) fn wrapped(dialect: &Dialect, early: &HeaderMap, status: &Status) -> Response<Body> {
+    let mut response = success(line(dialect, status));
     *response.status_mut() = number(status.code());
     headers(early, status, response.headers_mut());
     response
 }
 
 /// `{"error":{...}}` and a newline.
-pub(crate) fn line(codec: &Codec, style: &Style, status: &Status) -> Vec<u8> {
+pub(crate) fn line(dialect: &Dialect, status: &Status) -> Vec<u8> {
     let mut line = b"{\"error\":".to_vec();
-    write(codec, style, status, &mut line);
+    write(dialect, status, &mut line);
     line.extend_from_slice(b"}\n");
     line
 }
@@ -81,7 +81,7 @@ fn headers(early: &HeaderMap, status: &Status, out: &mut HeaderMap) {
     }
 }
 
-fn write(codec: &Codec, style: &Style, status: &Status, out: &mut Vec<u8>) {
+fn write(dialect: &Dialect, status: &Status, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"code\":");
     out.extend_from_slice((status.code() as i32).to_string().as_bytes());
     out.extend_from_slice(b",\"message\":");
@@ -89,26 +89,27 @@ fn write(codec: &Codec, style: &Style, status: &Status, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"\"");
     }
     let start = out.len();
-    for detail in crate::wire::Fields::new(status.details()).flatten() {
-        if let (DETAILS, crate::wire::Raw::Len(any)) = (detail.number, detail.raw) {
+    for detail in Fields::new(status.details()).flatten() {
+        if let (DETAILS, Raw::Len(any)) = (detail.number, detail.raw) {
             let before = out.len();
             out.extend_from_slice(if before == start { b",\"details\":[" } else { b"," });
-            // A detail whose type we do not know cannot be written as JSON. The code and the message still can.
-            if codec.encode_any(any, style, out).is_err() {
+            // A broken detail cannot be written as JSON. The code and the message still can.
+            let kind = dialect.any.as_ref();
+            if kind.is_none_or(|kind| json::encode(kind, any, &dialect.style.write, out).is_err()) {
                 out.truncate(before);
             }
         }
     }
     match out.len() > start {
         true => out.push(b']'),
-        false if style.empty_details => out.extend_from_slice(b",\"details\":[]"),
+        false if dialect.style.empty_details => out.extend_from_slice(b",\"details\":[]"),
         false => {}
     }
     out.push(b'}');
 }
 
 /// A JSON body with its length, 200.
-pub(crate) fn json(body: Vec<u8>) -> Response<Body> {
+pub(crate) fn success(body: Vec<u8>) -> Response<Body> {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(Body::new(Full::new(Bytes::from(body))));
     let headers = response.headers_mut();

@@ -1,0 +1,3 @@
+//! The integration tests: one binary, cases as data under `tests/it/data/`.
+
+mod gateway;
