@@ -8,9 +8,10 @@
 //! The modules in reading order, from the middle outwards. Imports point one way; `ARCHITECTURE.md` has the table, and a
 //! test reads it.
 
-pub mod app;
+pub mod wire;
 pub mod pb;
 pub mod policy;
-pub mod rpc;
 pub mod store;
-pub mod wire;
+pub mod app;
+pub mod rpc;
+pub mod gateway;

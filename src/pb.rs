@@ -55,7 +55,7 @@ pub fn pool() -> &'static DescriptorPool {
 #[cfg(test)]
 mod tests {
     use prost::{Message, Name};
-    use prost_reflect::{DynamicMessage, Value};
+    use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
     use super::c1::api::policy::v1 as pb;
     use super::*;

@@ -112,9 +112,14 @@ mod tests {
         assert_eq!(ours.fields.len(), 4);
         assert_eq!(ours.fields[0].value, Some(Value { kind: Some(Kind::NumberValue(0.0)) }));
         assert_eq!(ours.encode_to_vec(), bytes);
-        assert_eq!(Struct::full_name(), prost_types::Struct::full_name());
-        assert_eq!(Value::type_url(), prost_types::Value::type_url());
-        assert_eq!(ListValue::full_name(), prost_types::ListValue::full_name());
+    }
+
+    #[test]
+    fn names_are_those_of_the_originals() {
+        for name in [Struct::full_name(), Value::full_name(), ListValue::full_name()] {
+            let file = crate::pb::pool().get_message_by_name(&name).unwrap().parent_file();
+            assert_eq!(file.name(), "google/protobuf/struct.proto");
+        }
     }
 
     #[test]

@@ -10,7 +10,11 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod gateway;
 mod harness;
 mod scenario;
 mod scenarios;
+mod store_sled;
+mod store_suite;
 mod tidy;
+mod wire;
