@@ -116,7 +116,7 @@ impl Methods {
             };
         }
         match rest.route(request.method(), path) {
-            Ok(matched) => match self.by_path.get(matched.grpc_path()) {
+            Ok(matched) => match self.by_path.get(matched.rpc()) {
                 Some(rpc) => {
                     Call { face: Face::Rest, rpc: Arc::clone(rpc), target: Ok(Target::Gateway(matched)) }
                 }

@@ -67,44 +67,38 @@ impl Drop for Pass {
     }
 }
 
-/// A request body that ends in an error when it is larger than one message may be.
+/// The body of a unary gRPC request, which ends in an error when it is larger than one message may be.
 ///
-/// For gRPC the announced length counts, so that a message that will be too large is refused before it is read.
+/// The announced length counts, so that a message that will be too large is refused before it is read. (The gateway
+/// bounds the bodies of REST.)
 #[derive(Debug)]
 pub(crate) struct Bounded<B> {
     inner: B,
     limit_bytes: u32,
     read_bytes: usize,
-    /// How many bytes of the prefix were seen, and the length so far; `None` for a body that is not framed.
-    announced: Option<(usize, u32)>,
+    /// How many bytes of the prefix were seen, and the length that they announce so far.
+    prefix_bytes: usize,
+    announced_bytes: u32,
 }
 
 impl<B> Bounded<B> {
     /// A body of one gRPC message.
-    pub(crate) fn framed(inner: B, limit_bytes: u32) -> Self {
-        Self { inner, limit_bytes, read_bytes: 0, announced: Some((0, 0)) }
-    }
-
-    /// A body that is the message.
-    pub(crate) fn plain(inner: B, limit_bytes: u32) -> Self {
-        Self { inner, limit_bytes, read_bytes: 0, announced: None }
+    pub(crate) fn new(inner: B, limit_bytes: u32) -> Self {
+        Self { inner, limit_bytes, read_bytes: 0, prefix_bytes: 0, announced_bytes: 0 }
     }
 
     fn check(&mut self, data: &Bytes) -> Result<(), Status> {
-        self.read_bytes = self.read_bytes.saturating_add(data.len());
-        let mut limit = self.limit_bytes as usize;
-        if let Some((seen, length)) = &mut self.announced {
-            limit = limit.saturating_add(GRPC_PREFIX_BYTES);
-            for byte in data.iter().take(GRPC_PREFIX_BYTES.saturating_sub(*seen)) {
-                // The first byte holds flags and is shifted out by the four that follow.
-                *length = (*length << 8) | u32::from(*byte);
-                *seen += 1;
-            }
-            if *seen == GRPC_PREFIX_BYTES && *length > self.limit_bytes {
-                return Err(too_large(self.limit_bytes));
-            }
+        for byte in data.iter().take(GRPC_PREFIX_BYTES.saturating_sub(self.prefix_bytes)) {
+            // The first byte holds flags and is shifted out by the four that follow.
+            self.announced_bytes = (self.announced_bytes << 8) | u32::from(*byte);
+            self.prefix_bytes += 1;
         }
-        if self.read_bytes > limit { Err(too_large(self.limit_bytes)) } else { Ok(()) }
+        self.read_bytes = self.read_bytes.saturating_add(data.len());
+        let announced = self.prefix_bytes == GRPC_PREFIX_BYTES && self.announced_bytes > self.limit_bytes;
+        if announced || self.read_bytes > (self.limit_bytes as usize).saturating_add(GRPC_PREFIX_BYTES) {
+            return Err(too_large(self.limit_bytes));
+        }
+        Ok(())
     }
 }
 
@@ -159,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_is_enough_to_refuse() {
         let split = chunks(&[&[0], &[0, 0], &[0, 9]]);
-        let status = Bounded::framed(split, 8).collect().await.unwrap_err();
+        let status = Bounded::new(split, 8).collect().await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         assert!(status.message().contains("max-message-bytes = 8"), "{status}");
     }
@@ -167,11 +161,9 @@ mod tests {
     #[tokio::test]
     async fn what_fits_passes_and_one_byte_more_does_not() {
         let fits = chunks(&[&[1, 0, 0, 0, 3], b"abc"]);
-        assert_eq!(Bounded::framed(fits, 3).collect().await.unwrap().to_bytes().len(), 8);
+        assert_eq!(Bounded::new(fits, 3).collect().await.unwrap().to_bytes().len(), 8);
         let more = chunks(&[&[1, 0, 0, 0, 3], b"abcd"]);
-        assert!(Bounded::framed(more, 3).collect().await.is_err());
-        assert!(Bounded::plain(chunks(&[b"abc"]), 3).collect().await.is_ok());
-        assert!(Bounded::plain(chunks(&[b"ab", b"cd"]), 3).collect().await.is_err());
+        assert!(Bounded::new(more, 3).collect().await.is_err());
     }
 
     #[test]

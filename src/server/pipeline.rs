@@ -61,15 +61,20 @@ impl Pipeline {
         let id = request_id::of(request.headers());
         let Call { face, rpc, target } = self.methods.classify(&request, &self.rest);
         rpc.metrics.started();
-        let streams = rpc.streaming && target.is_ok();
+        let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
         let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started });
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
-        let outcome = telemetry::in_request(id.clone(), self.layers(request, target, streams)).await;
+        let outcome = match &target {
+            Ok(target) => {
+                telemetry::in_request(id.clone(), self.layers(request, target, streams, peer)).await
+            }
+            Err(status) => Err(status.clone()),
+        };
         let (mut response, streaming) = match outcome {
-            Ok((response, streaming)) => (response, streaming),
-            Err(status) => (self.refuse(face, status), None),
+            Ok(answered) => answered,
+            Err(status) => (self.refuse(face, target.as_ref().ok(), status), None),
         };
 
         response.headers_mut().insert(request_id::X_REQUEST_ID, id);
@@ -82,24 +87,24 @@ impl Pipeline {
     async fn layers<B>(
         &self,
         request: Request<B>,
-        target: Result<Target, Status>,
+        target: &Target,
         streams: bool,
+        peer: SocketAddr,
     ) -> Result<(Response<Body>, Option<Streaming>), Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         limits::head(request.headers(), self.max_header_bytes)?;
-        let target = target?;
         let time = deadline::of(request.headers(), self.request_deadline)?;
         if streams {
             let pass = self.streams.enter()?;
-            let response = self.dispatch(request, target, streams).await?;
+            let response = self.dispatch(request, target, streams, peer).await?;
             let draining = Box::pin(self.draining.clone().cancelled_owned());
             Ok((response, Some(Streaming { _pass: pass, draining })))
         } else {
             let _pass = self.requests.enter()?;
-            let response = deadline::within(time, self.dispatch(request, target, streams)).await?;
+            let response = deadline::within(time, self.dispatch(request, target, streams, peer)).await?;
             Ok((response, None))
         }
     }
@@ -107,9 +112,10 @@ impl Pipeline {
     /// Hands the request to whoever answers it. A panic there is INTERNAL for this caller, and nobody else's concern.
     async fn dispatch<B>(
         &self,
-        request: Request<B>,
-        target: Target,
+        mut request: Request<B>,
+        target: &Target,
         streams: bool,
+        peer: SocketAddr,
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -123,11 +129,11 @@ impl Pipeline {
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Services => {
-                let request = request.map(|body| Bounded::framed(body, limit));
+                let request = request.map(|body| Bounded::new(body, limit));
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Gateway(matched) => {
-                let request = request.map(|body| Bounded::plain(body, limit));
+                request.extensions_mut().insert(peer);
                 AssertUnwindSafe(self.rest.call(matched, request, services)).catch_unwind().await
             }
         };
@@ -135,10 +141,11 @@ impl Pipeline {
     }
 
     /// A refusal, in the words of the caller's face.
-    fn refuse(&self, face: Face, status: Status) -> Response<Body> {
-        match face {
-            Face::Grpc => status.into_http(),
-            Face::Rest => self.rest.error(&status),
+    fn refuse(&self, face: Face, target: Option<&Target>, status: Status) -> Response<Body> {
+        match (face, target) {
+            (Face::Grpc, _) => status.into_http(),
+            (Face::Rest, Some(Target::Gateway(matched))) => self.rest.error(Some(matched), &status),
+            (Face::Rest, _) => self.rest.error(None, &status),
         }
     }
 }

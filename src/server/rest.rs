@@ -12,13 +12,13 @@ pub struct Rest {}
 /// A REST request that was matched to an RPC.
 #[derive(Debug)]
 pub(crate) struct Match {
-    grpc_path: String,
+    rpc: String,
 }
 
 impl Match {
     /// `/package.Service/Method`.
-    pub(crate) fn grpc_path(&self) -> &str {
-        &self.grpc_path
+    pub(crate) fn rpc(&self) -> &str {
+        &self.rpc
     }
 }
 
@@ -31,15 +31,15 @@ impl Rest {
     /// Reads the body, calls the RPC in process and writes the answer.
     pub(crate) async fn call<B>(
         &self,
-        _matched: Match,
+        _matched: &Match,
         _request: http::Request<B>,
         _services: Routes,
     ) -> Response<Body> {
-        self.error(&Status::unimplemented("no REST here"))
+        self.error(None, &Status::unimplemented("no REST here"))
     }
 
     /// An error as REST has it.
-    pub(crate) fn error(&self, status: &Status) -> Response<Body> {
+    pub(crate) fn error(&self, _matched: Option<&Match>, status: &Status) -> Response<Body> {
         let text = format!("{{\"code\":{},\"message\":{:?},\"details\":[]}}", status.code() as i32, status.message());
         let mut response = Response::new(Body::new(http_body_util::Full::new(bytes::Bytes::from(text))));
         *response.status_mut() = match status.code() {

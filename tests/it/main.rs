@@ -1,0 +1,4 @@
+//! One integration binary over real sockets.
+
+mod config;
+mod server;
