@@ -15,3 +15,7 @@ pub mod store;
 pub mod app;
 pub mod rpc;
 pub mod gateway;
+pub mod telemetry;
+pub mod config;
+pub mod server;
+pub mod cli;

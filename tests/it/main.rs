@@ -10,10 +10,12 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod config;
 mod gateway;
 mod harness;
 mod scenario;
 mod scenarios;
+mod server;
 mod store_sled;
 mod store_suite;
 mod tidy;
