@@ -17,8 +17,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::telemetry::{LogFormat, LogLevel};
 use crate::store::Location;
+use crate::telemetry::{LogFormat, LogLevel};
 pub use value::{Size, Span};
 
 /// Every environment variable of ours starts with this.

@@ -76,9 +76,10 @@ impl FromStr for LogLevel {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "off" | "error" | "warn" | "info" | "debug" | "trace" => {
-                text.parse().map(Self).map_err(|error: tracing::metadata::ParseLevelFilterError| error.to_string())
-            }
+            "off" | "error" | "warn" | "info" | "debug" | "trace" => text
+                .parse()
+                .map(Self)
+                .map_err(|error: tracing::metadata::ParseLevelFilterError| error.to_string()),
             _ => Err("expected off, error, warn, info, debug or trace".to_owned()),
         }
     }

@@ -12,6 +12,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::Status;
 
+use crate::gateway::{Gateway, Match};
 use crate::telemetry::{Metrics, RpcKind, RpcMetrics};
 
 /// How the caller speaks, and so how errors are written.

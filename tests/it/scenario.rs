@@ -48,8 +48,12 @@ pub async fn run(file: &Path) {
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!(answer.status, step.status, "{place}\n{body}");
         for (name, wanted) in &step.expected_headers {
-            let found: Vec<String> =
-                answer.headers.get_all(name.as_str()).iter().map(|v| v.to_str().unwrap().to_owned()).collect();
+            let found: Vec<String> = answer
+                .headers
+                .get_all(name.as_str())
+                .iter()
+                .map(|v| v.to_str().unwrap().to_owned())
+                .collect();
             let value = if found.is_empty() { None } else { Some(Value::String(found.join("\n"))) };
             expect(&place, name, &Value::String(wanted.clone()), value.as_ref(), &mut kept);
         }
@@ -72,13 +76,15 @@ fn blocks(text: &str) -> Vec<(usize, &str)> {
 
 fn parse<'a>(line: usize, block: &'a str, kept: &BTreeMap<String, String>) -> Step<'a> {
     let (title, rest) = block[4..].split_once('\n').unwrap();
-    let (request, response) = rest.split_once("\n=> ").unwrap_or_else(|| panic!("line {line}: a step has `=> STATUS`"));
+    let (request, response) =
+        rest.split_once("\n=> ").unwrap_or_else(|| panic!("line {line}: a step has `=> STATUS`"));
     let (start, headers, body) = message(request, kept);
     let (verb, target) = start.split_once(' ').unwrap();
     let (status, expected_headers, expected) = message(response, kept);
     let expected = expected.trim();
-    let expected = (!expected.is_empty())
-        .then(|| serde_json::from_str(expected).unwrap_or_else(|e| panic!("line {line}: expected JSON: {e}")));
+    let expected = (!expected.is_empty()).then(|| {
+        serde_json::from_str(expected).unwrap_or_else(|e| panic!("line {line}: expected JSON: {e}"))
+    });
     Step {
         title,
         line,
@@ -98,7 +104,8 @@ fn message(text: &str, kept: &BTreeMap<String, String>) -> (String, Vec<(String,
     for (name, value) in kept {
         text = text.replace(&format!("${{{name}}}"), value);
     }
-    let (head, body) = text.split_once("\n\n").map_or((text.as_str(), ""), |(head, body)| (head, body.trim_end()));
+    let (head, body) =
+        text.split_once("\n\n").map_or((text.as_str(), ""), |(head, body)| (head, body.trim_end()));
     let mut lines = head.lines();
     let start = lines.next().unwrap().to_owned();
     let headers = lines.map(|line| {
@@ -111,27 +118,37 @@ fn message(text: &str, kept: &BTreeMap<String, String>) -> (String, Vec<(String,
 /// Compares what is expected with what came; see the head of this file.
 fn expect(place: &str, at: &str, wanted: &Value, found: Option<&Value>, kept: &mut BTreeMap<String, String>) {
     match wanted {
-        Value::String(text) if text == "@absent" => assert!(found.is_none(), "{place}: {at} is there: {found:?}"),
+        Value::String(text) if text == "@absent" => {
+            assert!(found.is_none(), "{place}: {at} is there: {found:?}")
+        }
         Value::String(text) if text == "@any" => assert!(found.is_some(), "{place}: {at} is missing"),
         Value::String(text) if text.starts_with("@save ") => {
-            let value = found.and_then(Value::as_str).unwrap_or_else(|| panic!("{place}: {at} is no string: {found:?}"));
+            let value = found
+                .and_then(Value::as_str)
+                .unwrap_or_else(|| panic!("{place}: {at} is no string: {found:?}"));
             kept.insert(text[6..].to_owned(), value.to_owned());
         }
         Value::String(text) if text.starts_with("@has ") => {
-            let value = found.and_then(Value::as_str).unwrap_or_else(|| panic!("{place}: {at} is no string: {found:?}"));
+            let value = found
+                .and_then(Value::as_str)
+                .unwrap_or_else(|| panic!("{place}: {at} is no string: {found:?}"));
             assert!(value.contains(&text[5..]), "{place}: {at} is {value:?}, without {:?}", &text[5..]);
         }
         Value::Object(fields) if fields.contains_key("@exact") => {
             assert_eq!(found, Some(&fields["@exact"]), "{place}: {at}");
         }
         Value::Object(fields) => {
-            let found = found.and_then(Value::as_object).unwrap_or_else(|| panic!("{place}: {at} is no object: {found:?}"));
+            let found = found
+                .and_then(Value::as_object)
+                .unwrap_or_else(|| panic!("{place}: {at} is no object: {found:?}"));
             for (key, wanted) in fields {
                 expect(place, &format!("{at}.{key}"), wanted, found.get(key), kept);
             }
         }
         Value::Array(items) => {
-            let found = found.and_then(Value::as_array).unwrap_or_else(|| panic!("{place}: {at} is no list: {found:?}"));
+            let found = found
+                .and_then(Value::as_array)
+                .unwrap_or_else(|| panic!("{place}: {at} is no list: {found:?}"));
             assert_eq!(found.len(), items.len(), "{place}: {at} has {found:?}");
             for (n, (wanted, found)) in items.iter().zip(found).enumerate() {
                 expect(place, &format!("{at}[{n}]"), wanted, Some(found), kept);

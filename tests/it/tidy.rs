@@ -31,7 +31,8 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     let mut allowed = BTreeMap::new();
     for row in table.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+        let names =
+            |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
         for module in names(cells[1]) {
             allowed.insert(module, names(cells[2]));
         }
@@ -71,7 +72,12 @@ fn imports_follow_the_table() {
             continue;
         };
         for (n, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
-            assert!(!line.contains("use crate::{"), "{}:{}: one module a line, so that this test can read it", file.display(), n + 1);
+            assert!(
+                !line.contains("use crate::{"),
+                "{}:{}: one module a line, so that this test can read it",
+                file.display(),
+                n + 1
+            );
             for other in imports(line).filter(|other| *other != module && !may.contains(other)) {
                 faults.push(format!("{}:{}: {module} may not import {other}", file.display(), n + 1));
             }
@@ -84,8 +90,11 @@ fn imports_follow_the_table() {
 fn the_table_has_no_cycle() {
     let mut left = allowed();
     while !left.is_empty() {
-        let free: Vec<String> =
-            left.iter().filter(|(_, may)| may.iter().all(|other| !left.contains_key(other))).map(|(m, _)| m.clone()).collect();
+        let free: Vec<String> = left
+            .iter()
+            .filter(|(_, may)| may.iter().all(|other| !left.contains_key(other)))
+            .map(|(m, _)| m.clone())
+            .collect();
         assert!(!free.is_empty(), "a cycle among {:?}", left.keys());
         free.iter().for_each(|module| drop(left.remove(module)));
     }
@@ -113,7 +122,10 @@ fn no_module_is_a_drawer() {
 #[test]
 fn only_one_file_names_the_embedded_engine() {
     for file in files(&root().join("src"), "rs") {
-        let named = fs::read_to_string(&file).unwrap().lines().any(|line| line.split("//").next().unwrap_or("").contains("sled::"));
+        let named = fs::read_to_string(&file)
+            .unwrap()
+            .lines()
+            .any(|line| line.split("//").next().unwrap_or("").contains("sled::"));
         let may = ["store/sled.rs", "store.rs"].iter().any(|end| file.ends_with(end));
         assert!(!named || may, "{} names sled", file.display());
     }
