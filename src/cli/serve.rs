@@ -29,17 +29,15 @@ pub(super) struct Args {
     settings: Layer,
 }
 
-pub(super) fn run(
-    args: Args,
-    env: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(), Failure> {
+pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
     let settings = config::resolve(args.settings, args.config, env).map_err(Failure::usage)?;
     if args.print_config {
         print!("{}", settings.to_toml());
         return Ok(());
     }
     let _flush = telemetry::init(settings.log_format, settings.log_level);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let outcome = runtime.block_on(serve(&settings));
     runtime.shutdown_timeout(Duration::from_millis(RUNTIME_END_MS));
     outcome

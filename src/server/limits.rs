@@ -22,7 +22,8 @@ pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32) -> Result<(), Status> 
     let size: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD_BYTES).sum();
     if size > limit_bytes as usize {
-        let text = format!("the request headers have {size} bytes, more than max-header-bytes = {limit_bytes}");
+        let text =
+            format!("the request headers have {size} bytes, more than max-header-bytes = {limit_bytes}");
         return Err(Status::resource_exhausted(text));
     }
     Ok(())
@@ -145,7 +146,9 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
 
-    fn chunks(parts: &[&'static [u8]]) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin + use<> {
+    fn chunks(
+        parts: &[&'static [u8]],
+    ) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin + use<> {
         let frames: Vec<_> = parts.iter().map(|part| Ok(Frame::data(Bytes::from_static(part)))).collect();
         http_body_util::StreamBody::new(futures_util::stream::iter(frames))
     }

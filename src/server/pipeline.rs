@@ -159,7 +159,9 @@ fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<
     }
     match Status::from_header_map(headers) {
         Some(status)
-            if headers.get("grpc-message").is_some_and(|text| text.as_bytes().starts_with(DECODE_ERROR_PREFIX)) =>
+            if headers
+                .get("grpc-message")
+                .is_some_and(|text| text.as_bytes().starts_with(DECODE_ERROR_PREFIX)) =>
         {
             let text: String = status.message().chars().take(DECODE_ERROR_MAX_CHARS).collect();
             Status::invalid_argument(text).into_http()

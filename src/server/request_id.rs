@@ -31,7 +31,9 @@ mod tests {
     fn what_is_kept_and_what_is_replaced() {
         let long = "x".repeat(REQUEST_ID_MAX_BYTES + 1);
         let fits = "x".repeat(REQUEST_ID_MAX_BYTES);
-        for (id, kept) in [("abc-1", true), (fits.as_str(), true), (long.as_str(), false), ("a b", false), ("", false)] {
+        for (id, kept) in
+            [("abc-1", true), (fits.as_str(), true), (long.as_str(), false), ("a b", false), ("", false)]
+        {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_str(id).unwrap())]);
             assert_eq!(of(&headers) == id, kept, "{id:?}");
         }

@@ -40,7 +40,11 @@ impl Rest {
 
     /// An error as REST has it.
     pub(crate) fn error(&self, _matched: Option<&Match>, status: &Status) -> Response<Body> {
-        let text = format!("{{\"code\":{},\"message\":{:?},\"details\":[]}}", status.code() as i32, status.message());
+        let text = format!(
+            "{{\"code\":{},\"message\":{:?},\"details\":[]}}",
+            status.code() as i32,
+            status.message()
+        );
         let mut response = Response::new(Body::new(http_body_util::Full::new(bytes::Bytes::from(text))));
         *response.status_mut() = match status.code() {
             Code::NotFound => StatusCode::NOT_FOUND,
@@ -48,7 +52,9 @@ impl Rest {
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         response.extensions_mut().insert(status.code());
         response
     }

@@ -128,7 +128,11 @@ impl Default for Metrics {
         });
         let store = StoreMetrics {
             commit_batch_size: Histogram::new(exponential_buckets(1.0, 2.0, BATCH_BUCKETS)),
-            fsync_seconds: Histogram::new(exponential_buckets(FSYNC_FIRST_BUCKET_SECONDS, 2.0, FSYNC_BUCKETS)),
+            fsync_seconds: Histogram::new(exponential_buckets(
+                FSYNC_FIRST_BUCKET_SECONDS,
+                2.0,
+                FSYNC_BUCKETS,
+            )),
         };
         // The encoder puts `_total` behind the name of a counter by itself.
         registry.register("grpc_server_started", "RPCs started on the server", started.clone());

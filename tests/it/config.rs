@@ -41,7 +41,8 @@ fn flags_win_over_environment_over_file_over_default() {
     assert_eq!(settings.shutdown_grace.to_string(), "4s");
     assert_eq!(settings.log_level.to_string(), "warn");
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
-    let sources = ["request_deadline", "shutdown_grace", "log_level", "listen"].map(|field| settings.source(field));
+    let sources =
+        ["request_deadline", "shutdown_grace", "log_level", "listen"].map(|field| settings.source(field));
     let expected = [Source::Flag, Source::Environment, Source::File(path), Source::Default];
     assert_eq!(sources, [Some(&expected[0]), Some(&expected[1]), Some(&expected[2]), Some(&expected[3])]);
 }

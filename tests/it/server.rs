@@ -95,7 +95,11 @@ async fn reflection_v1_lists_every_service_and_serves_descriptors_byte_for_byte(
     names.sort();
     assert_eq!(names, SERVICES);
     let MessageResponse::FileDescriptorResponse(files) = next().await else { panic!("not a file") };
-    assert_eq!(files.file_descriptor_proto, [probe::file_bytes()], "options that prost does not know survive");
+    assert_eq!(
+        files.file_descriptor_proto,
+        [probe::file_bytes()],
+        "options that prost does not know survive"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +130,9 @@ fn tokio_stream_of<T: Send + 'static>(
 async fn the_request_id_is_echoed_or_made() {
     let server = Server::start(&[]).await;
     let too_long = "x".repeat(129);
-    for (sent, kept) in [(Some("from-me-1"), true), (Some(too_long.as_str()), false), (Some("a b"), false), (None, false)] {
+    for (sent, kept) in
+        [(Some("from-me-1"), true), (Some(too_long.as_str()), false), (Some("a b"), false), (None, false)]
+    {
         let headers: Vec<_> = sent.map(|id| ("x-request-id", id)).into_iter().collect();
         let answer = server.call("/test.v1.Probe/Echo", &headers, b"hello").await;
         assert_eq!((answer.code(), answer.message.as_deref()), (Code::Ok, Some(b"hello".as_slice())));
@@ -139,7 +145,10 @@ async fn the_request_id_is_echoed_or_made() {
         assert_eq!(server.probe.last_request_id(), id, "handlers see the same id");
     }
     let refused = server.call("/test.v1.Probe/NoSuch", &[("x-request-id", "from-me-2")], b"").await;
-    assert_eq!((refused.code(), &refused.head["x-request-id"]), (Code::Unimplemented, &"from-me-2".parse().unwrap()));
+    assert_eq!(
+        (refused.code(), &refused.head["x-request-id"]),
+        (Code::Unimplemented, &"from-me-2".parse().unwrap())
+    );
     let rest = "GET /nowhere HTTP/1.1\r\nHost: t\r\nX-Request-Id: from-me-3\r\nConnection: close\r\n\r\n";
     let rest = tokio::task::spawn_blocking(move || http1(server.addr, rest)).await.unwrap();
     assert!(rest.starts_with("HTTP/1.1 404") && rest.contains("x-request-id: from-me-3"), "{rest}");

@@ -90,7 +90,8 @@ async fn a_peer_that_sends_half_a_request_is_cut_off_at_the_deadline() {
 async fn a_call_that_never_answers_is_cut_off_at_the_deadline_and_counted() {
     let mut server = Server::start(&[("shutdown-grace", "50ms"), ("request-deadline", "1h")]).await;
     let mut client = server.connect().await;
-    let hanging = tokio::spawn(async move { client.begin("/test.v1.Probe/Hang", &[], &framed(b"")).await.is_err() });
+    let hanging =
+        tokio::spawn(async move { client.begin("/test.v1.Probe/Hang", &[], &framed(b"")).await.is_err() });
     server.probe.hangs().await;
     server.stop();
     assert_eq!(server.ended().await, Drained { connections_cut: 1, calls_cut: 1 });

@@ -19,9 +19,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use prost_types::{
-    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
-};
+use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use tokio::sync::{Notify, Semaphore, watch};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -292,7 +290,6 @@ impl Client {
 #[derive(Debug)]
 pub struct Answer {
     pub head: HeaderMap,
-    pub status: http::StatusCode,
     /// The value of the last `BytesValue`, if there is one.
     pub message: Option<Vec<u8>>,
     trailers: HeaderMap,
@@ -310,7 +307,7 @@ impl Answer {
             let encoded: Vec<u8> = bytes.drain(..length).collect();
             message = Some(Vec::<u8>::decode(encoded.as_slice()).unwrap());
         }
-        Self { head: head.headers, status: head.status, message, trailers }
+        Self { head: head.headers, message, trailers }
     }
 
     fn grpc(&self, name: &str) -> Option<&http::HeaderValue> {

@@ -25,7 +25,15 @@ impl Drop for Process {
 }
 
 const SERVE: [&str; 9] = [
-    "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json",
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "127.0.0.1:0",
+    "--store",
+    "memory:",
+    "--log-format",
+    "json",
 ];
 
 fn command(program: &str) -> Command {
@@ -123,7 +131,10 @@ fn one_line_a_request_and_never_a_payload() {
     assert!(line["duration_ms"].is_number(), "{line}");
     assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
 
-    http1(addr, "GET /api/x?secret-query HTTP/1.1\r\nHost: t\r\nX-Request-Id: line-2\r\nConnection: close\r\n\r\n");
+    http1(
+        addr,
+        "GET /api/x?secret-query HTTP/1.1\r\nHost: t\r\nX-Request-Id: line-2\r\nConnection: close\r\n\r\n",
+    );
     let line = find(&mut process.log, |line| line["request_id"] == "line-2");
     assert_eq!((&line["code"], &line["face"]), (&"NOT_FOUND".into(), &"rest".into()));
 
@@ -173,7 +184,8 @@ fn usage_errors_have_exit_code_2() {
         (&["serve", "--config", "/no/such/file.toml"], &[], "/no/such/file.toml"),
     ];
     for (args, env, named) in cases {
-        let output = command(env!("CARGO_BIN_EXE_countersign")).args(args).envs(env.iter().copied()).output().unwrap();
+        let output =
+            command(env!("CARGO_BIN_EXE_countersign")).args(args).envs(env.iter().copied()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(named), "{said}");
