@@ -1,6 +1,10 @@
-//! The frame's modules; the lead's `lib.rs` replaces this file at the merge.
+//! Countersign, module by module.
 
 pub mod cli;
 pub mod config;
+pub mod gateway;
+pub mod pb;
 pub mod server;
+pub mod store;
 pub mod telemetry;
+pub mod wire;

@@ -1,4 +1,5 @@
-//! One integration binary over real sockets.
+//! The integration tests: one binary, cases as data under `tests/it/data/`.
 
 mod config;
+mod gateway;
 mod server;
