@@ -48,7 +48,8 @@ fn document(seed: u64, writer: u64, sequence: u64) -> Vec<u8> {
 
 /// The document that commit `sequence` deletes.
 fn victim(sequence: u64) -> Option<u64> {
-    (sequence.is_multiple_of(DELETE_EVERY) && sequence >= 2 * DELETE_EVERY).then(|| sequence - DELETE_EVERY - 1)
+    (sequence.is_multiple_of(DELETE_EVERY) && sequence >= 2 * DELETE_EVERY)
+        .then(|| sequence - DELETE_EVERY - 1)
 }
 
 /// A disk of a few hundred megabytes has no room for the usual reserve.
@@ -175,7 +176,9 @@ async fn main() -> ExitCode {
             Err(_) => Err("the seed is a number".into()),
         },
         ["write-unsynced", path, seed] => match seed.parse() {
-            Ok(seed) => write(path, seed, Device { sync_data: Arc::new(|_| Ok(())), ..Device::default() }).await,
+            Ok(seed) => {
+                write(path, seed, Device { sync_data: Arc::new(|_| Ok(())), ..Device::default() }).await
+            }
             Err(_) => Err("the seed is a number".into()),
         },
         ["check", path, acks, seed] => match seed.parse() {

@@ -460,7 +460,9 @@ mod tests {
     fn a_range_can_go_on_after_and_before_a_key() {
         let range = KeyRange::prefix(b"a");
         assert!(range.clone().after(b"a1").contains(b"a1\0") && !range.clone().after(b"a1").contains(b"a1"));
-        assert!(!range.clone().before(b"a1").contains(b"a1") && range.clone().before(b"a1").contains(b"a0\xFF"));
+        assert!(
+            !range.clone().before(b"a1").contains(b"a1") && range.clone().before(b"a1").contains(b"a0\xFF")
+        );
         // A key outside of the range leaves it as it is, or empty.
         assert_eq!(range.clone().after(b"A"), range);
         assert_eq!(range.clone().before(b"z"), range);

@@ -1,11 +1,12 @@
 //! How settings are written: durations (`10s`), sizes (`4MiB`), store locations (`sled:DIR`). Parsing and printing only.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+
+use crate::store::{Location, LocationError};
 
 /// Longer than this is a mistake, and clocks may overflow on it.
 const SPAN_MAX_HOURS: u64 = 7 * 24;
@@ -105,33 +106,21 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// Where policies are kept.
+/// Where policies are kept: `sled:DIRECTORY` or `memory:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreLocation {
-    /// `sled:DIRECTORY`: the embedded store, in this directory.
-    Sled(PathBuf),
-    /// `memory:`: nothing is kept after the process ends.
-    Memory,
-}
+pub struct StoreLocation(pub Location);
 
 impl FromStr for StoreLocation {
-    type Err = String;
+    type Err = LocationError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("sled", directory)) if !directory.is_empty() => Ok(Self::Sled(directory.into())),
-            Some(("memory", "")) => Ok(Self::Memory),
-            _ => Err("a store is written as sled:DIRECTORY or memory:".to_owned()),
-        }
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        text.parse().map(Self)
     }
 }
 
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sled(directory) => write!(f, "sled:{}", directory.display()),
-            Self::Memory => f.write_str("memory:"),
-        }
+        self.0.fmt(f)
     }
 }
 

@@ -56,6 +56,7 @@ fn is_filled(binding: &Binding, name: &str) -> bool {
     in_body
         || binding.rule.variables.iter().any(|bound| {
             let mut names = name.split('.');
-            bound.iter().all(|field| names.next().is_some_and(|name| is(field, name))) && names.next().is_none()
+            bound.iter().all(|field| names.next().is_some_and(|name| is(field, name)))
+                && names.next().is_none()
         })
 }

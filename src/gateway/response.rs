@@ -125,7 +125,7 @@ where
 {
     /// `None` is a stream that ended well without a message.
     async fn begin(
-            binding: &Arc<Binding>,
+        binding: &Arc<Binding>,
         head: &Parts,
         mut messages: Messages<B>,
     ) -> Result<Option<Self>, Status> {

@@ -12,7 +12,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::Status;
 
-use super::rest::{Match, Rest};
+use crate::gateway::{Gateway, Match};
 use crate::telemetry::{Metrics, RpcKind, RpcMetrics};
 
 /// How the caller speaks, and so how errors are written.
@@ -107,7 +107,7 @@ impl Methods {
     }
 
     /// Which RPC this is.
-    pub(crate) fn classify<B>(&self, request: &Request<B>, rest: &Rest) -> Call {
+    pub(crate) fn classify<B>(&self, request: &Request<B>, gateway: &Gateway) -> Call {
         let path = request.uri().path();
         if is_grpc(request) {
             return match self.by_path.get(path) {
@@ -115,7 +115,7 @@ impl Methods {
                 None => self.unknown(Face::Grpc, Status::unimplemented("unknown service or method")),
             };
         }
-        match rest.route(request.method(), path) {
+        match gateway.route(request.method(), path) {
             Ok(matched) => match self.by_path.get(matched.rpc()) {
                 Some(rpc) => {
                     Call { face: Face::Rest, rpc: Arc::clone(rpc), target: Ok(Target::Gateway(matched)) }

@@ -22,8 +22,8 @@ use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Target};
 use super::connection::Connection;
 use super::limits::{self, Bounded, Gate};
-use super::rest::Rest;
 use super::{deadline, request_id};
+use crate::gateway::Gateway;
 use crate::telemetry;
 
 /// What a client needs to know of a message that does not decode fits into this.
@@ -36,7 +36,7 @@ const DECODE_ERROR_PREFIX: &[u8] = b"failed%20to%20decode%20Protobuf%20message";
 pub(crate) struct Pipeline {
     pub(crate) methods: Methods,
     pub(crate) services: Routes,
-    pub(crate) rest: Rest,
+    pub(crate) gateway: Gateway,
     pub(crate) max_message_bytes: u32,
     pub(crate) max_header_bytes: u32,
     pub(crate) request_deadline: Duration,
@@ -59,7 +59,7 @@ impl Pipeline {
     {
         let started = Instant::now();
         let id = request_id::of(request.headers());
-        let Call { face, rpc, target } = self.methods.classify(&request, &self.rest);
+        let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
         rpc.metrics.started();
         let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
@@ -134,7 +134,7 @@ impl Pipeline {
             }
             Target::Gateway(matched) => {
                 request.extensions_mut().insert(peer);
-                AssertUnwindSafe(self.rest.call(matched, request, services)).catch_unwind().await
+                AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
             }
         };
         answered.map_err(panicked)
@@ -144,8 +144,8 @@ impl Pipeline {
     fn refuse(&self, face: Face, target: Option<&Target>, status: Status) -> Response<Body> {
         match (face, target) {
             (Face::Grpc, _) => status.into_http(),
-            (Face::Rest, Some(Target::Gateway(matched))) => self.rest.error(Some(matched), &status),
-            (Face::Rest, _) => self.rest.error(None, &status),
+            (Face::Rest, Some(Target::Gateway(matched))) => self.gateway.error(Some(matched), &status),
+            (Face::Rest, _) => self.gateway.error(None, &status),
         }
     }
 }
@@ -175,10 +175,7 @@ fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<
 fn code_of(response: &Response<Body>, face: Face) -> Option<Code> {
     match face {
         Face::Grpc => grpc_code(response.headers()),
-        Face::Rest => match response.extensions().get::<Code>() {
-            Some(code) => Some(*code),
-            None if response.status().is_success() => Some(Code::Ok),
-            None => Some(Code::Unknown),
-        },
+        Face::Rest if response.status().is_success() => Some(Code::Ok),
+        Face::Rest => Some(response.extensions().get::<Code>().copied().unwrap_or(Code::Unknown)),
     }
 }
