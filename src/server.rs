@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
@@ -33,15 +34,13 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
+use crate::store::Health;
 use crate::telemetry::Metrics;
 use admin::Admin;
 use classify::Methods;
 use connection::{Connection, Http};
 use limits::Gate;
 use pipeline::Pipeline;
-
-pub use assembly::{Assembled, AssemblyError, assemble};
-pub use health::Trouble;
 
 /// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -53,12 +52,12 @@ pub struct Parts {
     pub services: Routes,
     /// The encoded `FileDescriptorSet` of those services, as the compiler wrote it.
     pub descriptors: &'static [u8],
-    /// REST.
+    /// REST. Its limit for bodies is set here, from the settings.
     pub gateway: Gateway,
     /// The metrics that the admin port shows; the store has its handles from the same value.
     pub metrics: Arc<Metrics>,
-    /// Whether the store can do its work. While it says why not, the service is not ready.
-    pub trouble: Trouble,
+    /// Whether the store takes writes. While it does not, the service is not ready.
+    pub health: watch::Receiver<Health>,
 }
 
 /// Why the service did not start.
@@ -112,7 +111,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, metrics, trouble } = parts;
+    let Parts { services, descriptors, gateway, metrics, health } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -135,10 +134,11 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         streams: Gate::new("max-streams-in-flight", settings.max_streams_in_flight.get()),
         draining: draining.clone(),
     });
-    health::report(&reporter, &service_names, trouble.borrow().is_none()).await;
+    let ready = *health.borrow() == Health::Ready;
+    health::report(&reporter, &service_names, ready).await;
 
     let http = Arc::new(Http::new(settings));
-    let admin = Arc::new(Admin { metrics, trouble: trouble.clone(), stopping: stop.clone() });
+    let admin = Arc::new(Admin { metrics, health: health.clone(), stopping: stop.clone() });
     let admin_stop = CancellationToken::new();
     let admin_loop = tokio::spawn(accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
     let connections_max = settings.max_connections.get() as usize;
@@ -149,7 +149,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         pipeline,
         reporter,
         service_names,
-        trouble,
+        health,
         stop: stop.clone(),
         draining,
         delay: settings.shutdown_delay.duration(),
@@ -221,7 +221,7 @@ struct Supervisor {
     pipeline: Arc<Pipeline>,
     reporter: HealthReporter,
     service_names: Vec<String>,
-    trouble: Trouble,
+    health: watch::Receiver<Health>,
     stop: CancellationToken,
     draining: CancellationToken,
     delay: Duration,
@@ -230,7 +230,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, main_loop: JoinHandle<JoinSet<()>>) -> Drained {
-        self.follow_trouble().await;
+        self.follow_health().await;
 
         // Load balancers are told first and given time to believe it; who comes nevertheless is still served.
         health::report(&self.reporter, &self.service_names, false).await;
@@ -258,25 +258,24 @@ impl Supervisor {
         drained
     }
 
-    /// Says NOT_SERVING while the store is in trouble; returns when the service is told to stop.
-    async fn follow_trouble(&mut self) {
+    /// Says NOT_SERVING while the store takes no writes; returns when the service is told to stop.
+    async fn follow_health(&mut self) {
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                changed = self.trouble.changed() => {
+                changed = self.health.changed() => {
                     if changed.is_err() {
                         // Whoever would have said so is gone: the last word stands.
                         self.stop.cancelled().await;
                         return;
                     }
-                    let trouble = self.trouble.borrow_and_update().clone();
-                    if let Some(reason) = &trouble {
-                        tracing::error!(reason, "not ready");
-                    } else {
-                        tracing::info!("ready again");
+                    let health = self.health.borrow_and_update().clone();
+                    match &health {
+                        Health::Ready => tracing::info!("ready again"),
+                        Health::NotReady { why } => tracing::error!(why, "not ready"),
                     }
-                    health::report(&self.reporter, &self.service_names, trouble.is_none()).await;
+                    health::report(&self.reporter, &self.service_names, health == Health::Ready).await;
                 }
             }
         }

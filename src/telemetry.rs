@@ -120,6 +120,9 @@ pub fn init(format: LogFormat, level: LogLevel) -> Flush {
 /// The only place where the text of a panic goes.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
-    let message = info.payload_as_str().unwrap_or("(not text)");
+    let payload = info.payload();
+    let text =
+        payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let message = text.unwrap_or("(not text)");
     tracing::error!(request_id = request_id(), location, panic = message, "panic");
 }

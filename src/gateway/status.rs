@@ -40,6 +40,8 @@ pub(crate) fn response(dialect: &Dialect, early: &HeaderMap, status: &Status) ->
     write(dialect, status, &mut body);
     let mut response = success(body);
     *response.status_mut() = number(status.code());
+    // Several codes share a number; whoever counts calls wants the code.
+    response.extensions_mut().insert(status.code());
     headers(early, status, response.headers_mut());
     response
 }
@@ -48,6 +50,8 @@ pub(crate) fn response(dialect: &Dialect, early: &HeaderMap, status: &Status) ->
 pub(crate) fn wrapped(dialect: &Dialect, early: &HeaderMap, status: &Status) -> Response<Body> {
     let mut response = success(line(dialect, status));
     *response.status_mut() = number(status.code());
+    // Several codes share a number; whoever counts calls wants the code.
+    response.extensions_mut().insert(status.code());
     headers(early, status, response.headers_mut());
     response
 }

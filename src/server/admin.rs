@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::health::Trouble;
+use crate::store::Health;
 use crate::telemetry::{CONTENT_TYPE as OPENMETRICS, Metrics};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -17,7 +18,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Debug)]
 pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) trouble: Trouble,
+    pub(crate) health: watch::Receiver<Health>,
     /// Fires as soon as the service is told to stop, before it stops accepting.
     pub(crate) stopping: CancellationToken,
 }
@@ -47,7 +48,10 @@ impl Admin {
         if self.stopping.is_cancelled() {
             return Some("the service is shutting down".to_owned());
         }
-        self.trouble.borrow().clone()
+        match &*self.health.borrow() {
+            Health::Ready => None,
+            Health::NotReady { why } => Some(why.clone()),
+        }
     }
 }
 

@@ -1,12 +1,8 @@
 //! What the service says of itself over gRPC: whether it serves (`grpc.health.v1`) and what (reflection).
 
-use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
-
-/// Whether the service can do its work: `None`, or a sentence that says why not. The sentence is for operators.
-pub type Trouble = watch::Receiver<Option<String>>;
 
 /// The descriptors of the services that this module adds.
 pub(crate) const DESCRIPTORS: [&[u8]; 3] = [

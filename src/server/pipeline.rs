@@ -175,10 +175,7 @@ fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<
 fn code_of(response: &Response<Body>, face: Face) -> Option<Code> {
     match face {
         Face::Grpc => grpc_code(response.headers()),
-        Face::Rest => match response.extensions().get::<Code>() {
-            Some(code) => Some(*code),
-            None if response.status().is_success() => Some(Code::Ok),
-            None => Some(Code::Unknown),
-        },
+        Face::Rest if response.status().is_success() => Some(Code::Ok),
+        Face::Rest => Some(response.extensions().get::<Code>().copied().unwrap_or(Code::Unknown)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use countersign::store::Health;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -108,7 +109,7 @@ async fn a_watch_outlives_the_deadline_of_calls() {
     assert_eq!(within(watch.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
     // A call that began after the watch has met its deadline, so the watch would have, too.
     assert_eq!(server.call("/test.v1.Probe/Hang", &[], b"").await.code(), Code::DeadlineExceeded);
-    server.trouble.send(Some("trouble".to_owned())).unwrap();
+    server.health.send(Health::NotReady { why: "trouble".to_owned() }).unwrap();
     assert_eq!(within(watch.message()).await.unwrap().unwrap().status(), ServingStatus::NotServing);
 }
 

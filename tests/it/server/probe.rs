@@ -10,7 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use countersign::config::{self, Layer};
 use countersign::gateway::{Gateway, Style, Styles};
+use countersign::pb;
+use countersign::pb::c1::api::policy::v1::GetPolicyRequest;
 use countersign::server::{Drained, Parts, Running, start};
+use countersign::store::Health;
 use countersign::telemetry::{Metrics, request_id};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
@@ -20,8 +23,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
-use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
+use prost_types::{FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto};
 use tokio::sync::{Notify, Semaphore, watch};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -75,9 +77,10 @@ pub fn file_bytes() -> Vec<u8> {
     bytes
 }
 
+/// The probe's file behind the real ones: encoded messages that are joined are merged.
 static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let file = file_bytes();
-    let mut set = FileDescriptorSet::default().encode_to_vec();
+    let mut set = pb::DESCRIPTORS.to_vec();
     prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut set);
     prost::encoding::encode_varint(file.len() as u64, &mut set);
     set.extend(file);
@@ -166,13 +169,46 @@ impl tower::Service<Request<Body>> for Probe {
     }
 }
 
+/// Stands where the policy service will, so that REST has somebody to call: the id is what to do.
+#[derive(Debug, Clone)]
+struct Policies(Probe);
+
+impl NamedService for Policies {
+    const NAME: &'static str = "c1.api.policy.v1.Policies";
+}
+
+impl tower::Service<Request<Body>> for Policies {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let probe = self.0.clone();
+        Box::pin(async move {
+            // An empty BytesValue and an empty GetPolicyResponse are the same bytes.
+            let codec = ProstCodec::<Vec<u8>, GetPolicyRequest>::default();
+            let service = tower::service_fn(move |request: tonic::Request<GetPolicyRequest>| {
+                let id = request.into_inner().id;
+                let refused = id == "refused";
+                let work = probe.clone().unary(id, Vec::new());
+                async move { if refused { Err(Status::aborted("somebody else was first")) } else { work.await } }
+            });
+            Ok(tonic::server::Grpc::new(codec).unary(service, request).await)
+        })
+    }
+}
+
 /// A server in this process.
 pub struct Server {
     pub addr: SocketAddr,
     pub admin_addr: SocketAddr,
     pub probe: Probe,
     pub metrics: Arc<Metrics>,
-    pub trouble: watch::Sender<Option<String>>,
+    pub health: watch::Sender<Health>,
     running: Option<Running>,
 }
 
@@ -187,17 +223,17 @@ impl Server {
         let settings = config::resolve(Layer::default(), None, env).unwrap();
         let probe = Probe::new();
         let metrics = Arc::new(Metrics::default());
-        let (trouble, receiver) = watch::channel(None);
+        let (health, receiver) = watch::channel(Health::Ready);
         let parts = Parts {
-            services: Routes::new(probe.clone()),
+            services: Routes::new(probe.clone()).add_service(Policies(probe.clone())),
             descriptors: &DESCRIPTORS,
-            gateway: Gateway::new(&DescriptorPool::new(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
+            gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
             metrics: Arc::clone(&metrics),
-            trouble: receiver,
+            health: receiver,
         };
         let running = start(&settings, parts).await.unwrap();
         let (addr, admin_addr) = (running.addr, running.admin_addr);
-        Self { addr, admin_addr, probe, metrics, trouble, running: Some(running) }
+        Self { addr, admin_addr, probe, metrics, health, running: Some(running) }
     }
 
     /// A tonic client, connected when it is first used.
@@ -292,7 +328,6 @@ impl Client {
 #[derive(Debug)]
 pub struct Answer {
     pub head: HeaderMap,
-    pub status: http::StatusCode,
     /// The value of the last `BytesValue`, if there is one.
     pub message: Option<Vec<u8>>,
     trailers: HeaderMap,
@@ -310,7 +345,7 @@ impl Answer {
             let encoded: Vec<u8> = bytes.drain(..length).collect();
             message = Some(Vec::<u8>::decode(encoded.as_slice()).unwrap());
         }
-        Self { head: head.headers, status: head.status, message, trailers }
+        Self { head: head.headers, message, trailers }
     }
 
     fn grpc(&self, name: &str) -> Option<&http::HeaderValue> {
