@@ -42,6 +42,8 @@ use connection::{Connection, Http};
 use limits::Gate;
 use pipeline::Pipeline;
 
+pub use assembly::{Assembled, AssemblyError, assemble};
+
 /// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
 

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tonic::service::Routes;
 
-use super::{Error, Parts, Running, Trouble, start};
+use super::{Error, Parts, Running, start};
 use crate::app::{self, App, Clock};
 use crate::config::Settings;
 use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
 use crate::rpc;
-use crate::store::{self, Engine, Health};
+use crate::store::{self, Engine};
 use crate::telemetry::Metrics;
 
 /// Why the service did not start.
@@ -61,7 +60,7 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
         descriptors: pb::DESCRIPTORS,
         gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE))?,
         metrics,
-        trouble: trouble(store.as_ref()),
+        health: store.health(),
     };
     Ok(Assembled { running: start(settings, parts).await?, store })
 }
@@ -77,20 +76,4 @@ fn services(app: &Arc<App>) -> Routes {
         .add_service(c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
             rpc::AccountProvisionPolicyTestService,
         ))
-}
-
-/// Follows the health of the store for as long as it lives.
-fn trouble(store: &dyn Engine) -> Trouble {
-    let mut health = store.health();
-    let why = |health: &Health| match health {
-        Health::Ready => None,
-        Health::NotReady { why } => Some(why.clone()),
-    };
-    let (sender, trouble) = watch::channel(why(&health.borrow_and_update()));
-    tokio::spawn(async move {
-        while health.changed().await.is_ok() {
-            sender.send_replace(why(&health.borrow_and_update()));
-        }
-    });
-    trouble
 }
