@@ -1,4 +1,5 @@
-//! What only the engine on disk does: it keeps its promises across restarts, and when the disk or its files are bad.
+//! What only the engine on disk does: it keeps its promises across restarts, and when the disk or its files
+//! are bad.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,7 @@ use countersign::store::{
     VALUE_MAX_BYTES,
 };
 
-use crate::store_suite::sled_options;
+use crate::store_suite::{decide_in_one_group, sled_options};
 
 fn open(path: &Path) -> Arc<dyn Engine> {
     store::open(sled_options(path)).unwrap()
@@ -69,7 +70,8 @@ async fn large_documents_make_no_side_files_and_need_no_large_cache() {
             for chunk in (0..240).collect::<Vec<usize>>().chunks(12) {
                 let mut batch = Batch::new();
                 for &index in chunk {
-                    // Neighbours first, so that they share nodes; then another order, so that nodes are written again.
+                    // Neighbours first, so that they share nodes; then another order, so that nodes are
+                    // written again.
                     let index = if round == 1 { index * 97 % 240 } else { index };
                     batch.put(format!("d{index:04}"), document(index, round));
                 }
@@ -269,11 +271,16 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     assert_eq!(value(&*engine, "k").await.unwrap(), b"x");
 }
 
-/// While the disk is asked to confirm a group, readers see the state before it, and the feed has nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_a_group_before_it_is_durable() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = sled_options(directory.path());
+/// A disk that confirms a write only when it is told to.
+struct Gate {
+    /// Says that the disk is being asked.
+    reached: mpsc::Receiver<()>,
+    /// Lets it answer once; dropped, for good.
+    go_on: mpsc::Sender<()>,
+}
+
+fn with_gate(path: &Path) -> (Options, Gate) {
+    let mut options = sled_options(path);
     let (reached_sender, reached) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let may_go_on = Mutex::new(may_go_on);
@@ -282,6 +289,14 @@ async fn nobody_sees_a_group_before_it_is_durable() {
         may_go_on.lock().unwrap().recv().ok();
         file.sync_data()
     });
+    (options, Gate { reached, go_on })
+}
+
+/// While the disk is asked to confirm a group, readers see the state before it, and the feed has nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_group_before_it_is_durable() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
     let engine = store::open(options).unwrap();
     go_on.send(()).unwrap();
     let mut first = Batch::new();
@@ -312,20 +327,31 @@ async fn nobody_sees_a_group_before_it_is_durable() {
     drop(go_on);
 }
 
+#[tokio::test]
+async fn batches_of_one_group_see_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
+    let engine = store::open(options).unwrap();
+    go_on.send(()).unwrap();
+    let old = put(&*engine, "old", "").await.unwrap();
+    reached.recv().unwrap();
+    // Keeps the committer busy until all batches wait behind it.
+    let mut batch = Batch::new();
+    batch.put("busy", "");
+    let busy = engine.commit(batch);
+    reached.recv().unwrap();
+    decide_in_one_group(&*engine, old, || drop(go_on)).await;
+    busy.await.unwrap();
+}
+
 /// Commits that wait while the disk is busy share the next sync; too many are turned away.
 #[tokio::test]
 async fn commits_are_grouped_and_the_queue_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let mut options = sled_options(directory.path());
+    let (mut options, Gate { go_on, .. }) = with_gate(directory.path());
     let groups: Arc<Mutex<Vec<GroupStats>>> = Arc::default();
     let seen = groups.clone();
     options.on_group = Some(Arc::new(move |stats| seen.lock().unwrap().push(stats)));
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let may_go_on = Mutex::new(may_go_on);
-    options.device.sync_data = Arc::new(move |file| {
-        may_go_on.lock().unwrap().recv().ok();
-        file.sync_data()
-    });
     let engine = store::open(options).unwrap();
     let commit = |value_bytes: usize| {
         let mut batch = Batch::new();
