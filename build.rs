@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(true)
         .build_client(true)
         .build_transport(false)
+        .codec_path("crate::rpc::codec::Codec")
         .btree_map(".");
     for name in ["Struct", "Value", "ListValue"] {
         tonic = tonic.extern_path(format!(".google.protobuf.{name}"), format!("crate::pb::json::{name}"));

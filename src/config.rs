@@ -17,8 +17,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
-pub use value::{Size, Span, StoreLocation};
+pub use value::{Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -95,7 +96,7 @@ settings! {
     /// Address of the admin port: /livez, /readyz, /metrics.
     admin_listen: SocketAddr = "127.0.0.1:8081";
     /// Where policies are kept: `sled:DIRECTORY`, or `memory:` for trying out.
-    store: StoreLocation = "sled:./countersign-data";
+    store: Location = "sled:./countersign-data";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.

@@ -200,11 +200,11 @@ impl Gateway {
         let too_large =
             || refuse(Reason::BodyTooLarge, format!("the body is larger than the limit of {limit} bytes"));
         if body.size_hint().lower() > limit as u64 {
-            return Err(too_large());
+            return Err(refusal::too_large(limit));
         }
         match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+            Err(error) if error.is::<LengthLimitError>() => Err(refusal::too_large(limit)),
             // What went wrong in the transport is not the caller's business, if there still is one.
             Err(_) => Err(refuse(Reason::BodyUnreadable, "the body could not be read to its end")),
         }

@@ -7,6 +7,7 @@
 //! layers stand in one list, and ends in `answer`, where it is logged and counted.
 
 mod admin;
+mod assembly;
 mod answer;
 mod classify;
 mod connection;
@@ -40,6 +41,8 @@ use classify::Methods;
 use connection::{Connection, Http};
 use limits::Gate;
 use pipeline::Pipeline;
+
+pub use assembly::{Assembled, AssemblyError, assemble};
 
 /// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
 const ADMIN_CONNECTIONS_MAX: usize = 64;

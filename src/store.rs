@@ -357,7 +357,8 @@ impl Default for Device {
 }
 
 /// Which engine, and where it keeps its data: `sled:DIRECTORY` or `memory:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum Location {
     /// On disk, in this directory, which is made if it is not there.
     Sled(PathBuf),
@@ -374,6 +375,14 @@ impl FromStr for Location {
             Some(("sled", path)) if !path.is_empty() => Ok(Location::Sled(PathBuf::from(path))),
             _ => Err(LocationError { text: text.to_owned() }),
         }
+    }
+}
+
+impl TryFrom<String> for Location {
+    type Error = LocationError;
+
+    fn try_from(text: String) -> Result<Location, LocationError> {
+        text.parse()
     }
 }
 

@@ -1,12 +1,10 @@
-//! How settings are written: durations (`10s`), sizes (`4MiB`), store locations (`sled:DIR`). Parsing and printing only.
+//! How settings are written: durations (`10s`) and sizes (`4MiB`). Parsing and printing only.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-
-use crate::store::{Location, LocationError};
 
 /// Longer than this is a mistake, and clocks may overflow on it.
 const SPAN_MAX_HOURS: u64 = 7 * 24;
@@ -103,29 +101,5 @@ impl<'de> Deserialize<'de> for Size {
             Written::Number(bytes) => bytes.to_string().parse().map_err(de::Error::custom),
             Written::Text(text) => text.parse().map_err(de::Error::custom),
         }
-    }
-}
-
-/// Where policies are kept: `sled:DIRECTORY` or `memory:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreLocation(pub Location);
-
-impl FromStr for StoreLocation {
-    type Err = LocationError;
-
-    fn from_str(text: &str) -> Result<Self, LocationError> {
-        text.parse().map(Self)
-    }
-}
-
-impl fmt::Display for StoreLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<'de> Deserialize<'de> for StoreLocation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

@@ -5,7 +5,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// The flag byte and the length before every message.
 pub(crate) const PREFIX_BYTES: usize = 5;
@@ -46,8 +46,11 @@ where
 
     /// How the call ended, once `next` gave `None`: the trailers, or the status that they hold.
     pub(crate) fn finish(self) -> Result<HeaderMap, Status> {
+        // The common case first, without making a status of it.
+        if self.trailers.get(Status::GRPC_STATUS).is_some_and(|code| code == "0") {
+            return Ok(self.trailers);
+        }
         match Status::from_header_map(&self.trailers) {
-            Some(status) if status.code() == Code::Ok => Ok(self.trailers),
             Some(status) => Err(status),
             None => Err(broken("it has no status")),
         }

@@ -100,7 +100,8 @@ fn chosen(key: &str, value: &HeaderValue, out: &mut HeaderMap) -> Result<(), Sta
     if key.ends_with("-bin") {
         // Padded or not on the way in; gRPC writes it without.
         let text = value.as_bytes();
-        let decoded = if text.len() % 4 == 0 { STANDARD.decode(text) } else { STANDARD_NO_PAD.decode(text) };
+        let decoded =
+            if text.len().is_multiple_of(4) { STANDARD.decode(text) } else { STANDARD_NO_PAD.decode(text) };
         let decoded = decoded.map_err(|error| {
             refuse(Reason::MetadataInvalid, format!("invalid binary header {PREFIX}{key}: {error}"))
         })?;

@@ -52,6 +52,14 @@ pub(crate) fn refuse(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(reason.code(), message, details)
 }
 
+/// A body over the limit; a program finds the limit in the details.
+pub(crate) fn too_large(limit_bytes: usize) -> Status {
+    let limit = [("limitBytes".to_owned(), limit_bytes.to_string())];
+    let details = ErrorDetails::with_error_info(Reason::BodyTooLarge.as_str(), DOMAIN, limit);
+    let message = format!("the body is larger than the limit of {limit_bytes} bytes");
+    Status::with_error_details(Reason::BodyTooLarge.code(), message, details)
+}
+
 /// A refusal that is about one field of the request. `reason` is a stable code of ours or of `wire`.
 pub(crate) fn field(reason: &str, field: &str, description: &str, message: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);

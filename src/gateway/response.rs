@@ -19,8 +19,9 @@ use super::messages::{Messages, broken};
 use super::{metadata, status};
 use crate::wire::json;
 
-/// JSON is about this much longer than the wire form; a guess that saves growing the buffer.
+/// JSON is about this much longer than the wire form, plus the defaults; a guess that saves growing the buffer.
 const JSON_PER_WIRE: usize = 3;
+const DEFAULTS_BYTES: usize = 256;
 
 /// Turns the answer to a call of `binding` into the HTTP answer. Never fails: a broken answer is INTERNAL.
 pub(crate) async fn response<B>(binding: &Arc<Binding>, answer: Response<B>) -> Response<Body>
@@ -70,7 +71,7 @@ where
     }
     let trailers = messages.finish()?;
     let message = message.ok_or_else(|| broken("it has no message"))?;
-    let mut body = Vec::with_capacity(message.len() * JSON_PER_WIRE);
+    let mut body = Vec::with_capacity(message.len() * JSON_PER_WIRE + DEFAULTS_BYTES);
     write(binding, &message, &mut body)?;
     let mut response = status::success(body);
     metadata::answer(early, false, response.headers_mut());

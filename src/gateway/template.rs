@@ -93,6 +93,9 @@ impl Template {
         if self.variables.iter().any(|other| other.path == path) {
             return Err(format!("`{path}` is bound twice in the template `{text}`"));
         }
+        if pattern.contains('{') {
+            return Err(format!("a variable is within another in the template `{text}`"));
+        }
         let start = self.segments.len();
         for segment in pattern.split('/') {
             if !self.segment(segment, text)?.is_empty() {
@@ -163,7 +166,8 @@ mod tests {
             ("/v1/{}", "is not a field path"),
             ("/v1/{a..b}", "is not a field path"),
             ("/v1/{1a}", "is not a field path"),
-            ("/v1/{a={b}}", "is not a list of segments"),
+            ("/v1/{a={b}}", "is within another"),
+            ("/v1/{a=b:c}", "is not a list of segments"),
             ("/v1/{a=}", "is not a literal segment"),
             ("/v1/{a}/{a}", "is bound twice"),
             ("/v1/**/x", "is not the last segment"),

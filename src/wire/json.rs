@@ -44,7 +44,8 @@ pub struct Style {
     /// Which spelling of field names.
     pub names: Names,
     /// Print fields that are not set: `false`, `""`, `"0"`, `[]`, `{}`, the enum's zero, `null` for messages. Members
-    /// of oneofs and `optional` fields are printed only when set, as grpc-gateway's `EmitUnpopulated` does.
+    /// of oneofs and `optional` fields are printed only when set, as grpc-gateway's `EmitUnpopulated` does; and so are
+    /// fields of type `google.protobuf.Value`, for which `null` would be a value.
     pub defaults: bool,
 }
 

