@@ -1,0 +1,1 @@
+//! cel-spec's own cases.
