@@ -16,7 +16,8 @@ pub const DOMAIN: &str = "countersign";
 pub fn of(error: &Error) -> Status {
     let message = error.to_string();
     match error {
-        Error::Invalid(violations) => invalid(&message, violations),
+        Error::Invalid(violations) => invalid(Code::InvalidArgument, &message, violations),
+        Error::Uncompiled { violations, .. } => invalid(Code::FailedPrecondition, &message, violations),
         Error::NotFound { id } => with(Code::NotFound, &message, "POLICY_NOT_FOUND", &[("id", id)]),
         Error::KeyReused => with(Code::AlreadyExists, &message, "IDEMPOTENCY_KEY_REUSED", &[]),
         Error::InUse { id, referrers } => in_use(&message, id, referrers),
@@ -63,7 +64,7 @@ fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
 }
 
 /// The reason of the status is that of the first violation; each violation also has its own.
-fn invalid(message: &str, violations: &Violations) -> Status {
+fn invalid(code: Code, message: &str, violations: &Violations) -> Status {
     let reason = violations.iter().next().map_or("INVALID", |first| first.code);
     let mut details = info(reason, &[]);
     let fields = violations.iter().map(|violation| FieldViolation {
@@ -73,7 +74,7 @@ fn invalid(message: &str, violations: &Violations) -> Status {
         localized_message: None,
     });
     details.set_bad_request(fields.collect::<Vec<_>>());
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    Status::with_error_details(code, message, details)
 }
 
 fn in_use(message: &str, id: &str, referrers: &[String]) -> Status {

@@ -23,6 +23,9 @@ pub enum AssemblyError {
     /// The store was opened but cannot be read.
     #[error(transparent)]
     App(#[from] app::OpenError),
+    /// The policies in the store cannot be read.
+    #[error("the policies in the store cannot be read: {0}")]
+    Policies(app::Error),
     /// An http rule in the protos cannot be served.
     #[error(transparent)]
     Rule(#[from] BadRule),
@@ -54,7 +57,8 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
     }));
     let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
     let store = opened.map_err(|_| AssemblyError::Interrupted)??;
-    let app = Arc::new(App::open(Arc::clone(&store), clock).await?);
+    let app = Arc::new(App::open(Arc::clone(&store), clock, settings.empty_approvers).await?);
+    report_uncompiled(&app).await?;
     let parts = Parts {
         services: services(&app),
         descriptors: pb::DESCRIPTORS,
@@ -63,6 +67,15 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
         health: store.health(),
     };
     Ok(Assembled { running: start(settings, parts).await?, store })
+}
+
+/// Lists the policies that an earlier version stored and this one would not. They can be read and deleted.
+async fn report_uncompiled(app: &App) -> Result<(), AssemblyError> {
+    for app::Uncompiled { id, violations } in app.uncompiled().await.map_err(AssemblyError::Policies)? {
+        let violations: Vec<String> = violations.iter().map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect();
+        tracing::warn!(policy = id, violations = violations.join("; "), "a stored policy does not compile");
+    }
+    Ok(())
 }
 
 /// Every service of this crate.

@@ -1,7 +1,9 @@
 //! The stage that asks: who, who else when nobody is found, and what happens when nobody answers.
 
 use super::Condition;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Somebody must decide.
@@ -91,7 +93,7 @@ pub struct GroupRef {
 }
 
 /// What happens to a stage for which nobody is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nobody {
     /// The task waits, and somebody must step in.
@@ -101,6 +103,29 @@ pub enum Nobody {
     Skip,
     /// The request is refused.
     Deny,
+}
+
+impl FromStr for Nobody {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "block" => Ok(Nobody::Block),
+            "skip" => Ok(Nobody::Skip),
+            "deny" => Ok(Nobody::Deny),
+            _ => Err("one of block, skip, deny"),
+        }
+    }
+}
+
+impl fmt::Display for Nobody {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Nobody::Block => "block",
+            Nobody::Skip => "skip",
+            Nobody::Deny => "deny",
+        })
+    }
 }
 
 /// Whether an approver may hand the task over.

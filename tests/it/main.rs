@@ -11,6 +11,7 @@
 )]
 
 mod config;
+mod expr;
 mod gateway;
 mod harness;
 mod scenario;
