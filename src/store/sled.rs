@@ -114,13 +114,11 @@ impl Disk {
     /// Reads every record once, and returns the last revision given out. The error says what is wrong.
     fn verify(&self) -> Result<Revision, String> {
         let revision = self.meta_revision(REVISION_KEY)?;
-        match self.directory.closed_at() {
-            Some(closed_at) if closed_at != revision => {
-                return Err(format!(
-                    "it was closed at revision {closed_at}, and ends at revision {revision}"
-                ));
+        if let Some(closed_at) = self.directory.closed_at() {
+            let found = self.meta_revision(CLOSED_KEY)?;
+            if (found, revision) != (closed_at, closed_at) {
+                return Err(format!("it was closed at revision {closed_at}, and ends before that"));
             }
-            _ => {}
         }
         for item in self.range(&KeyRange::all()) {
             let (key, raw) = item.map_err(|error| error.to_string())?;

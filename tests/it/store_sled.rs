@@ -147,47 +147,62 @@ async fn a_first_start_that_was_cut_off_is_taken_up_again() {
     }
 }
 
-/// Every byte of the log matters to some record: wherever one is flipped, opening refuses.
+fn remove_snapshots(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("snap.") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// A byte is flipped in each copy of each record in the log, the last one included, with and without what
+/// sled remembers of the log beside it: opening refuses, or the copy was of no use any more and everything is
+/// there.
 #[tokio::test]
 async fn damage_is_found_when_the_store_is_opened() {
+    const RECORDS: usize = 12;
+    let content = |index: usize| format!("<{index:03}>").repeat(100).into_bytes();
     let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
-    for index in 0..40 {
-        put(&*engine, &format!("key{index:03}"), &"value".repeat(100)).await.unwrap();
+    let path = directory.path();
+    let engine = open(path);
+    for index in 0..RECORDS {
+        let mut batch = Batch::new();
+        batch.put(format!("key{index:03}"), content(index));
+        engine.commit(batch).await.unwrap();
     }
     engine.close().await;
-    let whole = fs::read(directory.path().join("db")).unwrap();
-    let closed = fs::read(directory.path().join("CLOSED")).unwrap();
-    let places: Vec<usize> = (0..whole.len() - 5).filter(|at| &whole[*at..*at + 5] == b"value").collect();
-    assert!(places.len() >= 4000);
+    let whole = fs::read(path.join("db")).unwrap();
+    let closed = fs::read(path.join("CLOSED")).unwrap();
     let mut refused = 0;
-    for at in places.iter().step_by(places.len() / 40) {
-        let mut damaged = whole.clone();
-        damaged[*at] ^= 0x10;
-        fs::write(directory.path().join("db"), damaged).unwrap();
-        for entry in fs::read_dir(directory.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_name().unwrap().to_string_lossy().starts_with("snap.") {
-                fs::remove_file(path).unwrap();
-            }
-        }
-        fs::write(directory.path().join("CLOSED"), &closed).unwrap();
-        match store::open(sled_options(directory.path())) {
-            Err(error) => {
-                assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
-                assert!(error.to_string().contains("restore it from a backup"), "{error}");
-                refused += 1;
-            }
-            // A copy that sled had since replaced: then all must be there.
-            Ok(engine) => {
-                for index in 0..40 {
-                    let found = value(&*engine, &format!("key{index:03}")).await.unwrap();
-                    assert_eq!(found, "value".repeat(100).into_bytes());
+    for index in 0..RECORDS {
+        let content_of_record = content(index);
+        let copies: Vec<usize> =
+            (0..whole.len() - 500).filter(|at| whole[*at..*at + 500] == content_of_record).collect();
+        assert!(!copies.is_empty());
+        for at in copies {
+            let mut damaged = whole.clone();
+            damaged[at + 250] ^= 0x10;
+            fs::write(path.join("db"), damaged).unwrap();
+            fs::write(path.join("CLOSED"), &closed).unwrap();
+            remove_snapshots(path);
+            match store::open(sled_options(path)) {
+                Err(error) => {
+                    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+                    assert!(error.to_string().contains("restore it from a backup"), "{error}");
+                    // sled has cut its log by now; that must not make it look whole.
+                    assert!(matches!(refusal(sled_options(path)), OpenError::Damaged { .. }));
+                    refused += 1;
+                }
+                Ok(engine) => {
+                    for index in 0..RECORDS {
+                        assert_eq!(value(&*engine, &format!("key{index:03}")).await.unwrap(), content(index));
+                    }
                 }
             }
         }
     }
-    assert!(refused > 0);
+    assert!(refused >= RECORDS, "{refused}");
 }
 
 #[tokio::test]
@@ -372,4 +387,50 @@ async fn commits_are_grouped_and_the_queue_is_bounded() {
     let groups = groups.lock().unwrap();
     assert_eq!(groups.iter().map(|stats| stats.commits).sum::<usize>(), 6000 - busy);
     assert!(groups.len() <= 8 && groups.iter().all(|stats| stats.commits <= 1024), "{groups:?}");
+}
+
+/// What waits is bounded in bytes too, and what was answered does not count any more.
+#[tokio::test]
+async fn the_bytes_that_wait_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
+    let engine = store::open(options).unwrap();
+    let value = bytes::Bytes::from(vec![0; VALUE_MAX_BYTES]);
+    let commit = || {
+        let mut batch = Batch::new();
+        batch.put("k", value.clone());
+        engine.commit(batch)
+    };
+    let first = commit();
+    reached.recv().unwrap();
+    let waiting: Vec<_> = (0..500).map(|_| commit()).collect();
+    drop(go_on);
+    first.await.unwrap();
+    let mut done = 0;
+    for answer in waiting {
+        match answer.await {
+            Ok(_) => done += 1,
+            Err(error) => assert_eq!(error, Error::Busy),
+        }
+    }
+    assert_eq!(done, 64 * 1024 * 1024 / VALUE_MAX_BYTES);
+    for answer in (0..400).map(|_| commit()).collect::<Vec<_>>() {
+        answer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_side_file_stops_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    put(&*engine, "k", "v").await.unwrap();
+    let side_file = directory.path().join("blobs").join("123");
+    fs::write(&side_file, "").unwrap();
+    assert!(matches!(put(&*engine, "k", "w").await, Err(Error::NotReady { .. })));
+    assert!(matches!(&*engine.health().borrow(), Health::NotReady { why } if why.contains("side file")));
+    assert_eq!(value(&*engine, "k").await.unwrap(), b"v");
+    drop(engine);
+    // sled itself removes what it never pointed to.
+    fs::remove_file(&side_file).ok();
+    assert!(value(&*open(directory.path()), "k").await.is_some());
 }
