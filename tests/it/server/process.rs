@@ -194,7 +194,7 @@ fn the_largest_message_is_the_one_that_is_configured() {
     let process = Process::serve(&["--max-message-bytes", "8MiB"]);
     let call = async |bytes: usize| {
         let mut client = Client::connect(process.addr, None).await;
-        client.call("/c1.api.policy.v1.Policies/Create", &[], &vec![b'x'; bytes]).await
+        client.call("/c1.api.policy.v1.Policies/Create", &[], vec![b'x'; bytes].as_slice()).await
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Five MiB are more than tonic takes by itself; what refuses them is that no policy has such a name.
