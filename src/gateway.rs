@@ -197,8 +197,6 @@ impl Gateway {
         B::Error: Into<StdError>,
     {
         let limit = self.body_max_bytes;
-        let too_large =
-            || refuse(Reason::BodyTooLarge, format!("the body is larger than the limit of {limit} bytes"));
         if body.size_hint().lower() > limit as u64 {
             return Err(refusal::too_large(limit));
         }
