@@ -85,7 +85,11 @@ impl App {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn open(store: Arc<dyn Engine>, clock: Arc<dyn Clock>, nobody: Nobody) -> Result<App, OpenError> {
+    pub async fn open(
+        store: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        nobody: Nobody,
+    ) -> Result<App, OpenError> {
         const POLICY: &str = "c1.api.policy.v1.Policy";
         let policy_type =
             wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::store::Location;
-use crate::workflow::Nobody;
 use crate::telemetry::{LogFormat, LogLevel};
+use crate::workflow::Nobody;
 pub use value::{Size, Span};
 
 /// Every environment variable of ours starts with this.

@@ -15,7 +15,7 @@ pub use approval::{
     Agent, AgentFailure, AgentMode, Approval, Escalation, EscalationTarget, GroupRef, Nobody, Reassignment,
     Source,
 };
-pub use route::{Routed, RouteError};
+pub use route::{RouteError, Routed};
 pub use wait::{Until, Wait};
 
 use crate::expr::Program;

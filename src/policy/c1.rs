@@ -76,7 +76,11 @@ pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Vi
     #[allow(deprecated, reason = "whoever still sets the field should know")]
     if policy.reassign_tasks_to_delegates {
         let path = root.field("reassignTasksToDelegates");
-        report.warn(&path, "FIELD_DEPRECATED", "this field has no effect any more; use allowDelegation of an approval");
+        report.warn(
+            &path,
+            "FIELD_DEPRECATED",
+            "this field has no effect any more; use allowDelegation of an approval",
+        );
     }
     let workflow = Workflow { routes, baseline, sequences, afterwards };
     rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
@@ -160,11 +164,17 @@ fn compile_post_actions(report: &mut Report, policy: &Policy) -> Vec<Afterwards>
     for (n, action) in policy.post_actions.iter().enumerate() {
         let at = path.index(n);
         match action.action {
-            None => report.warn(&at, "POST_ACTION_EMPTY", "this post action names no action and does nothing"),
+            None => {
+                report.warn(&at, "POST_ACTION_EMPTY", "this post action names no action and does nothing")
+            }
             Some(PostAction::CertifyRemediateImmediately(on)) => {
                 if !matches!(type_of(policy), PolicyType::Certify | PolicyType::Unspecified) {
                     let at = at.field("certifyRemediateImmediately");
-                    report.refuse(&at, "POST_ACTION_NOT_FOR_TYPE", "only a certify policy can have this post action");
+                    report.refuse(
+                        &at,
+                        "POST_ACTION_NOT_FOR_TYPE",
+                        "only a certify policy can have this post action",
+                    );
                 }
                 afterwards.push(Afterwards::RemediateImmediately(on));
             }

@@ -131,7 +131,12 @@ impl Report {
         }
         if self.left_out > 0 {
             let message = format!("{} more violations are not listed", self.left_out);
-            self.violations.push(Violation { path: String::new(), span: None, code: "MORE_VIOLATIONS", message });
+            self.violations.push(Violation {
+                path: String::new(),
+                span: None,
+                code: "MORE_VIOLATIONS",
+                message,
+            });
         }
         Err(Violations(self.violations))
     }

@@ -60,7 +60,7 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
     let app = Arc::new(App::open(Arc::clone(&store), clock, settings.empty_approvers).await?);
     report_uncompiled(&app).await?;
     let parts = Parts {
-        services: services(&app),
+        services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
         gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE))?,
         metrics,
@@ -72,21 +72,25 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
 /// Lists the policies that an earlier version stored and this one would not. They can be read and deleted.
 async fn report_uncompiled(app: &App) -> Result<(), AssemblyError> {
     for app::Uncompiled { id, violations } in app.uncompiled().await.map_err(AssemblyError::Policies)? {
-        let violations: Vec<String> = violations.iter().map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect();
+        let violations: Vec<String> =
+            violations.iter().map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect();
         tracing::warn!(policy = id, violations = violations.join("; "), "a stored policy does not compile");
     }
     Ok(())
 }
 
-/// Every service of this crate.
-fn services(app: &Arc<App>) -> Routes {
-    let policies = rpc::PolicyService::new(Arc::clone(app));
-    let search = rpc::PolicySearchService::new(Arc::clone(app));
+/// Every service of this crate. tonic's own limit is set to ours, which the pipeline has enforced by then.
+fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
+    let policies = c1::policies_server::PoliciesServer::new(rpc::PolicyService::new(Arc::clone(app)));
+    let search =
+        c1::policy_search_server::PolicySearchServer::new(rpc::PolicySearchService::new(Arc::clone(app)));
+    let validate = c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService);
+    let test = c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
+        rpc::AccountProvisionPolicyTestService,
+    );
     Routes::default()
-        .add_service(c1::policies_server::PoliciesServer::new(policies))
-        .add_service(c1::policy_search_server::PolicySearchServer::new(search))
-        .add_service(c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService))
-        .add_service(c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
-            rpc::AccountProvisionPolicyTestService,
-        ))
+        .add_service(policies.max_decoding_message_size(message_max_bytes))
+        .add_service(search.max_decoding_message_size(message_max_bytes))
+        .add_service(validate.max_decoding_message_size(message_max_bytes))
+        .add_service(test.max_decoding_message_size(message_max_bytes))
 }

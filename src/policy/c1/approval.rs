@@ -11,7 +11,8 @@ use crate::pb::c1::api::policy::v1::{
     ApprovalAgentMode as Mode, Policy, PolicyType, approval::Typ, escalation::EscalationPolicy,
 };
 use crate::workflow::{
-    Agent, AgentFailure, AgentMode, Approval, Condition, Escalation, EscalationTarget, GroupRef, Reassignment, Source,
+    Agent, AgentFailure, AgentMode, Approval, Condition, Escalation, EscalationTarget, GroupRef,
+    Reassignment, Source,
 };
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ pub(super) fn compile(
 /// What is allowed, and what its author may not have thought of.
 fn warn_of_surprises(report: &mut Report, at: &Path<'_>, typ: &Typ, approval: &Approval) {
     if !approval.always_finds_somebody() && approval.escalation.is_none() {
-        let message = "there may be nobody to ask, and neither a fallback nor an escalation says what happens then";
+        let message =
+            "there may be nobody to ask, and neither a fallback nor an escalation says what happens then";
         report.warn(at, "APPROVAL_MAY_BLOCK", message);
     }
     if matches!(typ, Typ::Manager(manager) if manager.allow_self_approval) {
@@ -140,7 +142,11 @@ fn check_ids(report: &mut Report, path: &Path<'_>, ids: &[String]) {
 }
 
 /// Compiles expressions that give approvers or provisioners, each at its index below `path`. `None` if one is faulty.
-pub(super) fn compile_expressions(report: &mut Report, path: &Path<'_>, texts: &[String]) -> Option<Vec<Condition>> {
+pub(super) fn compile_expressions(
+    report: &mut Report,
+    path: &Path<'_>,
+    texts: &[String],
+) -> Option<Vec<Condition>> {
     if texts.is_empty() {
         report.warn(path, "APPROVER_EXPRESSIONS_EMPTY", "no expression is given, so nobody can be asked");
     }
@@ -171,7 +177,11 @@ fn compile_agent(
     let ids = at.field("policyIds");
     check_ids(report, &ids, &agent.policy_ids);
     for (n, _) in agent.policy_ids.iter().enumerate().filter(|(_, id)| Some(id.as_str()) == around.own_id) {
-        report.refuse(&ids.index(n), "REFERENCE_TO_SELF", "an agent cannot choose the policy that it is part of");
+        report.refuse(
+            &ids.index(n),
+            "REFERENCE_TO_SELF",
+            "an agent cannot choose the policy that it is part of",
+        );
     }
     let on_failure = compile_agent_failure(report, at, agent);
     let (policies, instructions) = (agent.policy_ids.clone(), agent.instructions.clone());
@@ -298,9 +308,14 @@ fn compile_escalation(
     around: Surroundings<'_>,
 ) -> Option<Escalation> {
     let path = at.field("escalation");
-    let says_nothing = given.escalation.as_ref().is_none_or(|escalation| escalation.escalation_policy.is_none());
+    let says_nothing =
+        given.escalation.as_ref().is_none_or(|escalation| escalation.escalation_policy.is_none());
     if given.escalation_enabled && says_nothing {
-        report.warn(&path, "ESCALATION_EMPTY", "escalation is switched on but says nothing, so it never happens");
+        report.warn(
+            &path,
+            "ESCALATION_EMPTY",
+            "escalation is switched on but says nothing, so it never happens",
+        );
     }
     let escalation = given.escalation.as_ref()?;
     let after = u64::try_from(escalation.expiration);

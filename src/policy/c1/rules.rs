@@ -15,15 +15,24 @@ pub(super) fn compile(
     around: Surroundings<'_>,
 ) -> Vec<Route> {
     if policy.rules.len() > RULES_MAX {
-        report.refuse(path, "RULES_TOO_MANY", format!("{} rules; the limit is {RULES_MAX}", policy.rules.len()));
+        report.refuse(
+            path,
+            "RULES_TOO_MANY",
+            format!("{} rules; the limit is {RULES_MAX}", policy.rules.len()),
+        );
     }
     let mut routes: Vec<Route> = Vec::new();
     for (n, rule) in policy.rules.iter().take(RULES_MAX).enumerate() {
         let at = path.index(n);
         if routes.last().is_some_and(|before| before.condition.0.is_always_true()) {
-            report.warn(&at, "RULE_UNREACHED", "the rule before this one always matches, so this one never decides");
+            report.warn(
+                &at,
+                "RULE_UNREACHED",
+                "the rule before this one always matches, so this one never decides",
+            );
         }
-        let condition = expression::compile(report, &at.field("condition"), Environment::Condition, &rule.condition);
+        let condition =
+            expression::compile(report, &at.field("condition"), Environment::Condition, &rule.condition);
         let to = compile_outcome(report, &at, rule, policy, around);
         if let (Some(condition), Some(to)) = (condition, to) {
             routes.push(Route { condition, to, place: at.to_string() });
@@ -62,7 +71,10 @@ fn compile_outcome(
     around: Surroundings<'_>,
 ) -> Option<Destination> {
     // The old spelling of a step key is still honoured, so that what was written with it keeps working.
-    #[allow(deprecated, reason = "the field is deprecated for clients, not for the service that must honour it")]
+    #[allow(
+        deprecated,
+        reason = "the field is deprecated for clients, not for the service that must honour it"
+    )]
     let old_key = rule.policy_key.as_str();
     match (outcome(rule), old_key) {
         (Some(_), old) if !old.is_empty() => {
@@ -82,7 +94,11 @@ fn compile_outcome(
         (Some(Outcome::StepKey(key)), _) => compile_key(report, &at.field("stepKey"), key, policy),
         (Some(Outcome::PolicyId(id)), _) => {
             if Some(id.as_str()) == around.own_id {
-                report.refuse(&at.field("policyId"), "REFERENCE_TO_SELF", "a rule cannot lead to its own policy");
+                report.refuse(
+                    &at.field("policyId"),
+                    "REFERENCE_TO_SELF",
+                    "a rule cannot lead to its own policy",
+                );
             }
             Some(Destination::Policy(id.clone()))
         }

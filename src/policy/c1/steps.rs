@@ -1,10 +1,10 @@
 //! Sequences and their steps.
 
 use super::super::{Path, Report};
-use super::{SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, form, provision, wait};
-use crate::pb::c1::api::policy::v1::{
-    self as pb, Policy, PolicyStep, action::Target, policy_step::Step,
+use super::{
+    SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, form, provision, wait,
 };
+use crate::pb::c1::api::policy::v1::{self as pb, Policy, PolicyStep, action::Target, policy_step::Step};
 use crate::workflow::{Action, Sequence, Stage, Work};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,11 @@ fn compile_steps(
     for (n, step) in steps.iter().take(STEPS_MAX).enumerate() {
         let at = at.index(n);
         if stages.last().is_some_and(|before| before.work.is_terminal()) {
-            report.warn(&at, "STEP_UNREACHED", "the step before this one ends the sequence, so this one never runs");
+            report.warn(
+                &at,
+                "STEP_UNREACHED",
+                "the step before this one ends the sequence, so this one never runs",
+            );
         }
         if let Some(work) = compile_step(report, &at, step, policy, around) {
             stages.push(Stage { when: None, may_fail: false, work, place: at.to_string() });

@@ -52,7 +52,9 @@ fn compile_lasting(
     duration: Option<&prost_types::Duration>,
 ) -> Option<Duration> {
     let lasting = match duration {
-        Some(duration) if duration.seconds != 0 || duration.nanos != 0 => compile_duration(report, path, duration)?,
+        Some(duration) if duration.seconds != 0 || duration.nanos != 0 => {
+            compile_duration(report, path, duration)?
+        }
         _ => {
             report.refuse(path, "WAIT_DURATION_REQUIRED", "a wait lasts longer than 0s");
             return None;
@@ -96,7 +98,11 @@ pub(super) fn compile_duration(
         return None;
     }
     if duration.seconds > DURATION_MAX_SECONDS || duration.nanos > 999_999_999 {
-        report.refuse(path, "DURATION_OUT_OF_RANGE", format!("a duration is at most {DURATION_MAX_SECONDS}s"));
+        report.refuse(
+            path,
+            "DURATION_OUT_OF_RANGE",
+            format!("a duration is at most {DURATION_MAX_SECONDS}s"),
+        );
         return None;
     }
     Some(Duration::new(duration.seconds.unsigned_abs(), duration.nanos.unsigned_abs()))

@@ -188,3 +188,20 @@ fn usage_errors_have_exit_code_2() {
         assert!(said.contains(named), "{said}");
     }
 }
+
+#[test]
+fn the_largest_message_is_the_one_that_is_configured() {
+    let process = Process::serve(&["--max-message-bytes", "8MiB"]);
+    let call = async |bytes: usize| {
+        let mut client = Client::connect(process.addr, None).await;
+        client.call("/c1.api.policy.v1.Policies/Create", &[], vec![b'x'; bytes].as_slice()).await
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Five MiB are more than tonic takes by itself; what refuses them is that no policy has such a name.
+    let allowed = runtime.block_on(call(5 << 20));
+    assert_eq!(allowed.code(), tonic::Code::InvalidArgument);
+    assert!(!allowed.text().contains("message length"), "{}", allowed.text());
+    let refused = runtime.block_on(call(9 << 20));
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert!(refused.text().contains("max-message-bytes = 8388608"), "{}", refused.text());
+}
