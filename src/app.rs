@@ -8,6 +8,7 @@ mod answer;
 mod clock;
 mod error;
 mod etag;
+mod expressions;
 mod index;
 mod page;
 mod policies;

@@ -47,11 +47,6 @@ pub(super) fn invalid_metadata(key: &'static str, fault: &str) -> Status {
     with(Code::InvalidArgument, &format!("{key} {fault}"), "METADATA_INVALID", &[("key", key)])
 }
 
-/// An RPC that is declared but not served.
-pub(super) fn unserved(method: &str) -> Status {
-    with(Code::Unimplemented, &format!("{method} is not served by this version"), "NOT_SERVED", &[])
-}
-
 /// A status with its `ErrorInfo`.
 fn with(code: Code, message: &str, reason: &str, metadata: &[(&str, &str)]) -> Status {
     Status::with_error_details(code, message, info(reason, metadata))

@@ -84,9 +84,11 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     let policies = c1::policies_server::PoliciesServer::new(rpc::PolicyService::new(Arc::clone(app)));
     let search =
         c1::policy_search_server::PolicySearchServer::new(rpc::PolicySearchService::new(Arc::clone(app)));
-    let validate = c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService);
+    let validate = c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService::new(
+        Arc::clone(app),
+    ));
     let test = c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
-        rpc::AccountProvisionPolicyTestService,
+        rpc::AccountProvisionPolicyTestService::new(Arc::clone(app)),
     );
     Routes::default()
         .add_service(policies.max_decoding_message_size(message_max_bytes))
