@@ -400,7 +400,11 @@ impl<'a> Decoder<'a> {
                 "false" => write::varint(self.out, 0),
                 _ => return fault(at, Reason::BadFormat, "the keys of this map are \"true\" and \"false\""),
             },
-            _ => drop(write_integer(self.out, kind, key, at)?),
+            // One spelling for each number, so that keys that are equal are equal as text.
+            _ if key.parse::<i128>().is_ok_and(|number| number.to_string() == key) => {
+                drop(write_integer(self.out, kind, key, at)?);
+            }
+            _ => return fault(at, Reason::BadFormat, "the keys of this map are whole numbers"),
         }
         Ok(())
     }

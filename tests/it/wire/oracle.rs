@@ -10,9 +10,9 @@ use prost_reflect::{
 };
 
 /// Random choices taken from a list of numbers, so that proptest can shrink a message by shrinking the list.
-struct Choices<'a> {
-    numbers: &'a [u64],
-    at: usize,
+pub(super) struct Choices<'a> {
+    pub(super) numbers: &'a [u64],
+    pub(super) at: usize,
 }
 
 impl Choices<'_> {
@@ -67,7 +67,11 @@ fn scalar(kind: &Kind, c: &mut Choices<'_>) -> Value {
     }
 }
 
-fn any_message(descriptor: &MessageDescriptor, c: &mut Choices<'_>, depth: usize) -> DynamicMessage {
+pub(super) fn any_message(
+    descriptor: &MessageDescriptor,
+    c: &mut Choices<'_>,
+    depth: usize,
+) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => {
@@ -167,7 +171,7 @@ fn field_value(field: &FieldDescriptor, c: &mut Choices<'_>, depth: usize) -> Op
     one(&field.kind(), c)
 }
 
-fn oracle_json(message: &DynamicMessage, defaults: bool) -> String {
+pub(super) fn oracle_json(message: &DynamicMessage, defaults: bool) -> String {
     let options = SerializeOptions::new().skip_default_fields(!defaults);
     let mut out = serde_json::Serializer::new(Vec::new());
     message.serialize_with_options(&mut out, &options).unwrap();
@@ -180,7 +184,7 @@ fn oracle_read(descriptor: &MessageDescriptor, text: &str) -> Result<DynamicMess
 }
 
 /// Equal as text: NaN is not equal to itself as a value.
-fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
+pub(super) fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
     let text = |m: &DynamicMessage| {
         let value: serde_json::Value = serde_json::from_str(&oracle_json(m, false)).unwrap();
         value.to_string()
