@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::json::MapKey;
+use super::super::map_key::MapKey;
 use super::super::read::{Field, Fields, Flaw, Malformed, Raw, zigzag};
 use super::super::schema::{Kind, Message, MessageId, Shape, Slot, Tables, Type};
 use super::super::write;
