@@ -193,7 +193,7 @@ pub(super) fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_messages_agree_with_the_oracle(numbers in prop::collection::vec(any::<u64>(), 0..400)) {
