@@ -1,7 +1,7 @@
 //! Merging under a mask against a naive model over `DynamicMessage`: for each path, set or clear the one thing named.
 
 use super::oracle::{Choices, any_message, oracle_json, same};
-use super::{descriptor, from_json, ty};
+use super::{descriptor, from_json, to_json, ty};
 use countersign::wire::mask::{Mask, merge};
 use proptest::prelude::*;
 use prost_reflect::prost::Message as _;
@@ -170,6 +170,27 @@ proptest! {
         let again = DynamicMessage::decode(base.descriptor(), again.as_slice()).unwrap();
         prop_assert!(same(&again, &base));
     }
+}
+
+#[test]
+fn a_member_that_was_replaced_does_not_come_back() {
+    let ty = ty("document.v1.Document");
+    let wait = from_json(&ty, r#"{"main":{"wait":{"name":"w"}}}"#).unwrap();
+    let accept = from_json(&ty, r#"{"main":{"accept":{}}}"#).unwrap();
+    let wait_again = from_json(&ty, r#"{"main":{"wait":{"seconds":"1"}}}"#).unwrap();
+    let merged = |path: &str, base: &[&[u8]], patch: &[&[u8]]| {
+        let mask = Mask::parse(&ty, [path]).unwrap();
+        to_json(&ty, &merge(&ty, &mask, &base.concat(), &patch.concat()).unwrap(), false)
+    };
+    assert_eq!(merged("main.accept", &[&wait, &accept], &[]), r#"{"main":{}}"#);
+    assert_eq!(
+        merged("main.wait", &[], &[&wait, &accept, &wait_again]),
+        r#"{"main":{"wait":{"seconds":"1"}}}"#
+    );
+    assert_eq!(
+        merged("main.wait.name", &[&wait, &accept, &wait_again], &[]),
+        r#"{"main":{"wait":{"seconds":"1"}}}"#
+    );
 }
 
 #[test]

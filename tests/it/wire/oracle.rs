@@ -232,6 +232,10 @@ proptest! {
             let ours = ty(name);
             let mut bytes = any_message(&descriptor, &mut Choices { numbers: &a, at: 0 }, 3).encode_to_vec();
             bytes.extend(any_message(&descriptor, &mut Choices { numbers: &b, at: 0 }, 3).encode_to_vec());
+            // The type of one `Any` with the content of another need not be a message.
+            if check(&ours, &bytes, 100).is_err() {
+                continue;
+            }
             let merged = DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap();
             let mut out = Vec::new();
             let style = countersign::wire::json::Style::default();
