@@ -101,6 +101,8 @@ struct Inner {
     text: String,
     environment: Environment,
     code: cel::IdedExpr,
+    /// Levels of `code`.
+    levels: usize,
     constants: Vec<Boxed>,
     result_type: Type,
     cost: u64,
@@ -114,8 +116,17 @@ struct Inner {
 /// All of its faults, in the order of their places; never an empty list.
 pub fn compile(environment: Environment, text: &str) -> Result<Program, Vec<Diagnostic>> {
     let tokens = limits::scan(text)?;
+    limits::with_room(usize::MAX, || compile_scanned(environment, text, &tokens))
+        .unwrap_or_else(|| Err(vec![whole(text, "there is no memory to check the expression")]))
+}
+
+fn compile_scanned(
+    environment: Environment,
+    text: &str,
+    tokens: &limits::Tokens,
+) -> Result<Program, Vec<Diagnostic>> {
     let parsed = parse(text)?;
-    let checked = check::check(text, &tokens, &parsed, environment)?;
+    let checked = check::check(text, tokens, &parsed, environment)?;
     let constant = if checked.is_constant {
         evaluate::run(&checked.code, &checked.constants, None, Value::read).ok()
     } else {
@@ -129,6 +140,7 @@ pub fn compile(environment: Environment, text: &str) -> Result<Program, Vec<Diag
     Ok(Program(Arc::new(Inner {
         text: text.to_owned(),
         environment,
+        levels: check::levels(&checked.code),
         code: checked.code,
         constants: checked.constants,
         result_type: checked.ty,
@@ -140,8 +152,7 @@ pub fn compile(environment: Environment, text: &str) -> Result<Program, Vec<Diag
 
 /// The syntax tree, or every fault of the syntax.
 fn parse(text: &str) -> Result<cel::Program, Vec<Diagnostic>> {
-    let whole = Span { start: 0, end: text.len() };
-    let one = |message: &str| vec![Diagnostic::new(text, Code::Syntax, whole, message.to_owned())];
+    let one = |message: &str| vec![whole(text, message)];
     if text.trim().is_empty() {
         return Err(one("the expression is empty"));
     }
@@ -158,6 +169,11 @@ fn parse(text: &str) -> Result<cel::Program, Vec<Diagnostic>> {
     faults.sort_by_key(|fault| fault.span.start);
     faults.dedup();
     if faults.is_empty() { Err(one("the expression cannot be parsed")) } else { Err(faults) }
+}
+
+/// A fault of the text as a whole.
+fn whole(text: &str, message: &str) -> Diagnostic {
+    Diagnostic::new(text, Code::Syntax, Span { start: 0, end: text.len() }, message.to_owned())
 }
 
 impl Program {
@@ -207,7 +223,7 @@ impl Program {
     /// # Errors
     /// See `EvalCode`. Never panics.
     pub fn evaluate(&self, evaluation: &Evaluation<'_>) -> Result<Value, EvalError> {
-        evaluate::value(&self.0.code, &self.0.constants, evaluation)
+        self.run(evaluation, Value::read)
     }
 
     /// Whether the facts meet the condition. Does not allocate for the environment, so that many rules can be tried on one
@@ -216,7 +232,26 @@ impl Program {
     /// # Errors
     /// As `evaluate`, and `WrongType` for a program that is no condition.
     pub fn is_met(&self, evaluation: &Evaluation<'_>) -> Result<bool, EvalError> {
-        evaluate::truth(&self.0.code, &self.0.constants, evaluation)
+        self.run(evaluation, evaluate::truth)
+    }
+
+    fn run<T: Send>(
+        &self,
+        evaluation: &Evaluation<'_>,
+        read: impl FnOnce(&dyn cel::common::value::Val) -> Option<T> + Send,
+    ) -> Result<T, EvalError> {
+        let Inner { code, constants, levels, .. } = &*self.0;
+        limits::with_room(*levels, || evaluate::run(code, constants, Some(evaluation), read)).unwrap_or_else(
+            || Err(EvalError::new(EvalCode::Internal, "there is no memory to evaluate the expression")),
+        )
+    }
+}
+
+/// A tree is dropped as deep as it is, too.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let code = std::mem::take(&mut self.code);
+        limits::with_room(self.levels, || drop(code));
     }
 }
 

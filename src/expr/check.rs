@@ -452,6 +452,19 @@ impl<'t> Checker<'t> {
     }
 }
 
+/// The levels of a tree: 1 for a leaf.
+pub(super) fn levels(code: &IdedExpr) -> usize {
+    let deepest = |parts: &[IdedExpr]| parts.iter().map(levels).max().unwrap_or(0);
+    let below = match &code.expr {
+        Expr::Call(call) => deepest(&call.args).max(call.target.as_ref().map_or(0, |target| levels(target))),
+        Expr::List(list) => deepest(&list.elements),
+        Expr::Select(select) => levels(&select.operand),
+        Expr::Comprehension(walk) => levels(&walk.iter_range).max(levels(&walk.loop_step)),
+        _ => 0,
+    };
+    below + 1
+}
+
 /// `APP_USER_STATUS_ENABLED` and its like stand without the name of their enumeration.
 fn bare_value(name: &str) -> Option<u8> {
     let enumeration = Enumeration::AppUserStatus;

@@ -83,9 +83,21 @@ impl Shape {
         }
     }
 
-    /// An element of this value: of a list its elements, of a map its keys, of anything else whatever it may hold.
+    /// An element of this value: of a list its elements, of a map its keys. Of an attribute whatever it may hold; all that
+    /// its elements hold together is less than as many of the longest texts.
     pub fn element(&self) -> Self {
-        self.element.as_ref().map_or_else(Self::attribute, |element| Self::clone(element))
+        self.element
+            .as_ref()
+            .map_or_else(|| Self::string(STRING_MAX_BYTES as u64), |element| Self::clone(element))
+    }
+
+    /// How many elements a loop sees. An attribute is 4096 bytes of text or 1024 elements, and so are sums of them.
+    pub fn count(&self) -> u64 {
+        if self.element.is_some() {
+            self.length
+        } else {
+            self.length.div_ceil((STRING_MAX_BYTES / LIST_MAX) as u64)
+        }
     }
 
     /// The larger of the two, part by part.

@@ -151,13 +151,31 @@ pub(super) fn syntax(text: &str, (line, column): (isize, isize), message: &str) 
         .map(char::len_utf8)
         .sum();
     let length = if word > 0 { word } else { rest.chars().next().map_or(0, char::len_utf8) };
+    Diagnostic::new(text, Code::Syntax, Span { start, end: start + length }, reworded(message))
+}
+
+/// The parser's words for who writes policies. What could stand in a place instead is a list of twenty tokens, more noise
+/// than help, and is left out.
+fn reworded(message: &str) -> String {
     let message = message.trim_start_matches("Syntax error: ");
-    // What could stand there instead is a list of twenty tokens: more noise than help.
     let message = message.split(" expecting {").next().unwrap_or(message);
+    if let Some(found) = message.strip_prefix("token recognition error at: ") {
+        let quoted = found.starts_with("''") || found.starts_with("'\"");
+        let found = found.trim_matches('\'').trim();
+        return match found.chars().next() {
+            Some('=') => "= does not compare; write ==".to_owned(),
+            Some('&') => "& is written twice, &&".to_owned(),
+            Some('|') => "| is written twice, ||".to_owned(),
+            _ if quoted => "a text is not closed, or has an escape that CEL does not know".to_owned(),
+            _ => format!("CEL has no {found}"),
+        };
+    }
+    if message.starts_with("Incomplete") {
+        return "the : of this ? is missing".to_owned();
+    }
     let message = message.replace("'<EOF>'", "the end").replace("<EOF>", "the end");
     let message = message.replace("mismatched input", "unexpected").replace("extraneous input", "unexpected");
-    let message = message.replace("token recognition error at:", "no CEL starts with");
-    Diagnostic::new(text, Code::Syntax, Span { start, end: start + length }, message)
+    message.replace("no viable alternative at input", "unexpected")
 }
 
 fn offset_of(text: &str, line: isize, column: isize) -> usize {
@@ -168,38 +186,42 @@ fn offset_of(text: &str, line: isize, column: isize) -> usize {
     start + rest.chars().take(column).map(char::len_utf8).sum::<usize>()
 }
 
-/// `found`, or the nearest of `known` when it looks like a slip of the pen: at most a third of its letters differ.
+/// The nearest of `known` when `found` looks like a slip of the pen: at most a third of its letters differ.
 pub(super) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (found.chars().count() / 3).max(1);
+    let limit = found.chars().count() / 3;
     known
         .into_iter()
         .map(|name| (distance(&found.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(far, _)| *far <= limit)
+        .filter(|(far, name)| *far <= limit && *name != found)
         .min_by_key(|(far, _)| *far)
         .map(|(_, name)| name)
 }
 
-/// Edit distance in characters; a swap of neighbours counts as two.
+/// Edit distance in characters of the first 64; a swap of neighbours counts as one edit.
 fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().take(64).collect();
     let right: Vec<char> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
+    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    let cell = |rows: &[Vec<usize>], i: usize, j: usize| -> usize {
+        rows.get(i).and_then(|row| row.get(j)).copied().unwrap_or(usize::MAX - 1)
+    };
+    for (i, a) in left.iter().enumerate() {
+        rows.push(vec![i + 1]);
         for (j, b) in right.iter().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX);
-            let best = (previous + 1).min(above + 1).min(diagonal + usize::from(a != *b));
-            diagonal = above;
-            if let Some(cell) = row.get_mut(j) {
-                *cell = previous;
+            let replaced = cell(&rows, i, j) + usize::from(a != b);
+            let mut best = replaced.min(cell(&rows, i, j + 1) + 1).min(cell(&rows, i + 1, j) + 1);
+            if let (Some(before_i), Some(before_j)) = (i.checked_sub(1), j.checked_sub(1))
+                && left.get(before_i) == Some(b)
+                && right.get(before_j) == Some(a)
+            {
+                best = best.min(cell(&rows, before_i, before_j) + 1);
             }
-            previous = best;
-        }
-        if let Some(cell) = row.last_mut() {
-            *cell = previous;
+            if let Some(row) = rows.last_mut() {
+                row.push(best);
+            }
         }
     }
-    row.last().copied().unwrap_or(0)
+    cell(&rows, left.len(), right.len())
 }
 
 #[cfg(test)]
@@ -219,6 +241,7 @@ mod tests {
     fn slips_of_the_pen_are_found() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(nearest("departmnet", ["department", "email"]), Some("department"));
+        assert_eq!(distance("emial", "email"), 1);
         assert_eq!(nearest("zzz", ["department", "email"]), None);
     }
 }

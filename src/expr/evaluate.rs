@@ -23,7 +23,6 @@ use super::facts::{
 use super::facts::{Json, Task, User};
 use super::library::Question;
 use super::record::{self, Boxed, Record, Source};
-use super::value::Value;
 
 /// Why an evaluation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -187,18 +186,9 @@ pub(super) fn run<T>(
     outcome.unwrap_or_else(|_| Err(internal()))
 }
 
-/// Evaluates to a plain value.
-pub(super) fn value(
-    code: &IdedExpr,
-    constants: &[Boxed],
-    facts: &Evaluation<'_>,
-) -> Result<Value, EvalError> {
-    run(code, constants, Some(facts), Value::read)
-}
-
-/// Evaluates a condition.
-pub(super) fn truth(code: &IdedExpr, constants: &[Boxed], facts: &Evaluation<'_>) -> Result<bool, EvalError> {
-    run(code, constants, Some(facts), |value| value.downcast_ref::<CelBool>().map(|flag| *flag.inner()))
+/// The value of a condition, to be handed to `run`.
+pub(super) fn truth(value: &dyn Val) -> Option<bool> {
+    value.downcast_ref::<CelBool>().map(|flag| *flag.inner())
 }
 
 fn translate(error: ExecutionError) -> EvalError {
@@ -226,8 +216,21 @@ fn translate(error: ExecutionError) -> EvalError {
         E::Overflow(operator, ..) => format!("the result of {operator} is too large for its type"),
         E::UndeclaredReference(name) => format!("{name} is not known for this request"),
         E::FunctionError { function, message } if function.starts_with('@') => message.clone(),
+        E::FunctionError { function, .. } if function == "duration" => {
+            "this is no duration, such as 1h30m".to_owned()
+        }
+        E::FunctionError { function, message } if function == "timestamp" => {
+            format!("this is no timestamp, such as 2026-01-02T15:04:05Z: {message}")
+        }
         E::FunctionError { function, message } => format!("{function}: {message}"),
-        E::NoSuchOverload(overload) => overload.to_string(),
+        E::NoSuchOverload(overload) if overload.function() == "_[_]" => {
+            let found = overload.argument_types().first().map_or("", String::as_str);
+            format!("a value of type {} has no such field or element", found.trim_end_matches("_type"))
+        }
+        E::NoSuchOverload(overload) => {
+            let operation = overload.function().trim_matches(['_', '@']);
+            format!("{operation} does not take {}", overload.argument_types().join(", "))
+        }
         _ => "a value has a type that this operation does not take".to_owned(),
     };
     EvalError { code, message }
@@ -278,7 +281,7 @@ impl Indexer for Asked<'_> {
         Self: 'v,
     {
         let (question, arguments) =
-            request(index).map_err(|message| ExecutionError::function_error("ask", message))?;
+            request(index).map_err(|message| ExecutionError::function_error("@ask", message))?;
         let answer = self.answer(question, arguments);
         answer.map(CowVal::Owned).map_err(|(kind, message)| ExecutionError::function_error(kind, message))
     }
@@ -344,10 +347,10 @@ impl Asked<'_> {
         let directory = self.directory;
         match question {
             Question::AppOwners => members(directory.app_owners(a), LIST_MAX),
-            Question::GetManagers => members(directory.managers(a), MEMBERS_MAX),
-            Question::GetAppUserManagers => members(directory.app_user_managers(a, b), MEMBERS_MAX),
+            Question::GetManagers => members(directory.managers(a), LIST_MAX),
+            Question::GetAppUserManagers => members(directory.app_user_managers(a, b), LIST_MAX),
             Question::GetEntitlementMembers => members(directory.entitlement_members(a, b), MEMBERS_MAX),
-            Question::GetEntitlementOwners => members(directory.entitlement_owners(a, b), MEMBERS_MAX),
+            Question::GetEntitlementOwners => members(directory.entitlement_owners(a, b), LIST_MAX),
             Question::DirectReports => self.direct_reports(arguments),
             Question::FindByEmail => {
                 found(directory.user_by_email(a), || format!("there is no user with e-mail {a}"))

@@ -71,7 +71,7 @@ pub(super) enum Size {
     Small,
     /// Not larger than the first argument.
     AsFirst,
-    /// A list of people or groups.
+    /// A list of members of something, or of everybody under somebody.
     Members,
     /// The first argument cut into pieces.
     Split,
@@ -145,7 +145,7 @@ const GLOBAL: &[Row] = &[
         &["(User, string) list(User)"],
         POLICIES,
         Directory(Question::GetAppUserManagers),
-        Size::Members,
+        Size::Declared,
     ),
     (
         "c1.user.v1.ListAppUsersForUser",
@@ -180,7 +180,7 @@ const GLOBAL: &[Row] = &[
         &["(User) list(User)"],
         EVERYWHERE,
         Directory(Question::GetManagers),
-        Size::Members,
+        Size::Declared,
     ),
     (
         "c1.directory.users.v1.DirectReports",
@@ -208,7 +208,7 @@ const GLOBAL: &[Row] = &[
         &["(string, string) list(User)", "(Entitlement) list(User)"],
         POLICIES,
         Directory(Question::GetEntitlementOwners),
-        Size::Members,
+        Size::Declared,
     ),
     ("c1.app_user.v1.HasSecurityInsight", &["(AppUser) bool"], CONDITIONS, Own("@has_insight"), Size::Small),
     (

@@ -56,6 +56,27 @@ impl Tokens {
     }
 }
 
+/// Levels of the tree that are evaluated on the stack of the caller even in an unoptimised build.
+const DIRECT_LEVELS: usize = 12;
+/// Stack for deeper trees in an unoptimised build.
+const ROOM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Runs what recurses over a tree of `levels` levels. Within the limits above an optimised build needs less than 512 KiB of
+/// stack for it. Without optimisation the frames of cel and of its parser take up to 100 KiB a level, so that a debug build
+/// gives them a thread of their own. `None` if there can be no such thread.
+pub(super) fn with_room<T: Send>(levels: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+    if !cfg!(debug_assertions) || levels <= DIRECT_LEVELS {
+        return Some(work());
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(ROOM_BYTES);
+        match thread.spawn_scoped(scope, work).ok()?.join() {
+            Ok(done) => Some(done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 /// Tokens of `text`, or each limit that it breaks, at the place where it first does.
 pub(super) fn scan(text: &str) -> Result<Tokens, Vec<Diagnostic>> {
     if text.len() > EXPRESSION_MAX_BYTES {

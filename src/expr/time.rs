@@ -27,7 +27,9 @@ impl Zone {
         if name.is_empty() {
             return Ok(Self::UTC);
         }
-        let offset = name.parse::<FixedOffset>().ok().filter(|_| name.contains(':'));
+        // CEL takes an offset without a sign for one east of Greenwich.
+        let signed = if name.starts_with(['+', '-']) { name.to_owned() } else { format!("+{name}") };
+        let offset = signed.parse::<FixedOffset>().ok().filter(|_| name.contains(':'));
         if let Some(offset) = offset {
             return Ok(Self::Offset(offset));
         }

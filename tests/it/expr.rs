@@ -268,7 +268,8 @@ fn run(name: &str) {
             _ => panic!("{name}:{}: four columns", number + 1),
         };
         count += 1;
-        let found = outcome(environment(letter), &text.replace("\\n", "\n")).replace('\n', "\\n");
+        let found = outcome(environment(letter), &text.replace("\\n", "\n"));
+        let found = found.replace('\n', "\\n").replace('\t', "\\t");
         writeln!(blessed, "{letter}\t{text}\t{found}").unwrap();
         if found != expected {
             writeln!(wrong, "{name}:{}: {text}\n  expected {expected}\n  found    {found}", number + 1)

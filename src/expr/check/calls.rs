@@ -84,7 +84,11 @@ impl<'t> Checker<'t> {
         let name = name.trim_start_matches('.');
         match name {
             "has" => return self.has(call, span),
-            "matches" if call.args.len() == 2 => {
+            "matches" => {
+                if call.args.len() != 2 {
+                    self.report(Code::WrongArgumentCount, span, "matches takes a text and a pattern");
+                    return Self::faulty(span);
+                }
                 let subject = call.args.first().map(|subject| self.check(subject));
                 return self.matches(subject, call.args.get(1), span);
             }
@@ -113,7 +117,11 @@ impl<'t> Checker<'t> {
         }
         let target = self.check(target);
         let span = target.span.join(at);
-        if name == "matches" && call.args.len() == 1 {
+        if name == "matches" {
+            if call.args.len() != 1 {
+                self.report(Code::WrongArgumentCount, span, "matches takes one argument, a pattern");
+                return Self::faulty(span);
+            }
             return self.matches(Some(target), call.args.first(), span);
         }
         let mut arguments = vec![target];

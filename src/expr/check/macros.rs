@@ -136,7 +136,7 @@ impl<'t> Checker<'t> {
         (element, element_shape, bit): (Type, Shape, u64),
         span: Span,
     ) -> Typed {
-        let length = range.shape.length;
+        let length = range.shape.count();
         let filter_cost = filter.as_ref().map_or(0, |filter| filter.cost);
         let turn =
             3_u64.saturating_add(element_shape.make()).saturating_add(body.cost).saturating_add(filter_cost);

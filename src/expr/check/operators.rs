@@ -6,7 +6,7 @@ use super::tree;
 use super::{Checker, Typed};
 use crate::expr::cost::Shape;
 use crate::expr::diagnostic::{Code, Span};
-use crate::expr::schema::Type;
+use crate::expr::schema::{Object, Type};
 
 /// The operator as it is written, if the name is that of one.
 pub(super) fn written(name: &str) -> Option<&'static str> {
@@ -129,16 +129,13 @@ impl<'t> Checker<'t> {
     }
 
     fn membership(&mut self, left: &Typed, right: &Typed, span: Span) -> (Type, Shape, u64) {
-        let mut element = right.shape.element();
+        let element = right.shape.element();
         let (fits, length) = match &right.ty {
             Type::List(of) => (left.ty.join(of).is_some(), right.shape.length),
             // Finding a key looks at some ten of them.
             Type::Map(key, _) => (left.ty.join(key).is_some(), 10),
-            open => (open.is_open(), right.shape.length),
+            open => (open.is_open(), right.shape.count()),
         };
-        if right.ty.is_open() {
-            element = Shape::declared(&Type::String);
-        }
         if !fits {
             let inner = if let Type::List(of) = &right.ty { hint(&left.ty, of) } else { "" };
             let message = format!("in does not look for {} in {}{inner}", left.ty, right.ty);
@@ -231,6 +228,8 @@ fn hint(left: &Type, right: &Type) -> &'static str {
         (Type::Object(_), Type::String) | (Type::String, Type::Object(_)) => {
             "; compare one of its fields, such as id"
         }
+        (Type::Object(Object::AppUserStatus), Type::Enum(_))
+        | (Type::Enum(_), Type::Object(Object::AppUserStatus)) => "; the enumeration is its field status",
         (Type::Int, Type::Double) | (Type::Double, Type::Int) => "; convert with double() or int()",
         (Type::Timestamp, Type::String) | (Type::String, Type::Timestamp) => {
             "; write timestamp(\"...\") around the text"
