@@ -11,12 +11,17 @@
 )]
 
 mod config;
+mod examples;
 mod gateway;
+mod grpc;
 mod harness;
+mod kill;
+mod races;
 mod scenario;
 mod scenarios;
 mod server;
 mod store_sled;
 mod store_suite;
+mod strain;
 mod tidy;
 mod wire;
