@@ -1,7 +1,7 @@
 //! A real server on free ports, the plainest clients for it (HTTP/1.1 for REST, a channel for gRPC), and dice.
 
 use bytes::Bytes;
-use countersign::app::{Clock, SystemClock};
+use countersign::app::{Clock, NoEntropy, SystemClock};
 use countersign::config::{self, Layer, Settings};
 use countersign::server::{Assembled, assemble};
 use http::{HeaderMap, Request};
@@ -12,6 +12,7 @@ use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
@@ -108,6 +109,38 @@ pub async fn http(
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
+}
+
+/// A clock that stands still until it is moved. Ids and secrets are those of the machine's clock.
+#[derive(Debug)]
+pub struct ManualClock {
+    /// Since 1970.
+    seconds: AtomicI64,
+    machine: SystemClock,
+}
+
+impl ManualClock {
+    pub fn at(seconds: i64) -> Arc<ManualClock> {
+        Arc::new(ManualClock { seconds: seconds.into(), machine: SystemClock::default() })
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds: self.seconds.load(Ordering::Relaxed), nanos: 0 }
+    }
+
+    fn new_id(&self, after: uuid::Uuid) -> uuid::Uuid {
+        self.machine.new_id(after)
+    }
+
+    fn secret(&self) -> Result<[u8; 32], NoEntropy> {
+        self.machine.secret()
+    }
 }
 
 /// Random numbers that can be had again: the seed is printed, and `COUNTERSIGN_TEST_SEED` sets it. (SplitMix64.)

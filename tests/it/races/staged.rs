@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use countersign::app::{App, Caller, Error, SystemClock};
+use countersign::app::{ATTEMPTS_MAX, App, Caller, Clock, Error, SystemClock};
 use countersign::pb::c1::api::policy::v1::{
     CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, ListPolicyRequest, Policy, PolicyStep, PolicySteps,
     PolicyType, Reject, Rule, SearchPoliciesRequest, UpdatePolicyRequest, policy_step::Step, rule::Outcome,
@@ -17,12 +17,15 @@ use countersign::store::{
 use prost_types::FieldMask;
 use tokio::sync::watch;
 
+use crate::harness::ManualClock;
+
 type Interlude = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// A store on which something else happens in between.
 struct Staged {
     store: Arc<dyn Engine>,
     before_commits: Mutex<VecDeque<Interlude>>,
+    after_gets: Mutex<VecDeque<Interlude>>,
     after_scans: Mutex<VecDeque<Interlude>>,
 }
 
@@ -34,7 +37,14 @@ impl fmt::Debug for Staged {
 
 impl Engine for Staged {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Stored>, store::Error>> {
-        self.store.get(key)
+        Box::pin(async move {
+            let found = self.store.get(key).await;
+            let interlude = self.after_gets.lock().unwrap().pop_front();
+            if let Some(interlude) = interlude {
+                interlude().await;
+            }
+            found
+        })
     }
 
     fn scan<'a>(
@@ -90,11 +100,18 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Stage {
+        Stage::at(Arc::new(SystemClock::default())).await
+    }
+
+    async fn at(clock: Arc<dyn Clock>) -> Stage {
         let store = store::open(Options::new(Location::Memory)).unwrap();
-        let clock = Arc::new(SystemClock::default());
         let other = Arc::new(App::open(Arc::clone(&store), clock.clone()).await.unwrap());
-        let staged =
-            Arc::new(Staged { store, before_commits: Mutex::default(), after_scans: Mutex::default() });
+        let staged = Arc::new(Staged {
+            store,
+            before_commits: Mutex::default(),
+            after_gets: Mutex::default(),
+            after_scans: Mutex::default(),
+        });
         let one = App::open(staged.clone(), clock).await.unwrap();
         Stage { staged, one, other }
     }
@@ -106,6 +123,15 @@ impl Stage {
     {
         let other = Arc::clone(&self.other);
         self.staged.before_commits.lock().unwrap().push_back(Box::new(move || Box::pin(what(other))));
+    }
+
+    /// As [`Stage::before_commit`], but after the next read of one record.
+    fn after_get<F>(&self, what: impl FnOnce(Arc<App>) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let other = Arc::clone(&self.other);
+        self.staged.after_gets.lock().unwrap().push_back(Box::new(move || Box::pin(what(other))));
     }
 
     /// As [`Stage::before_commit`], but after the next scan.
@@ -322,22 +348,43 @@ async fn if_match_is_held_against_what_is_there_at_the_commit() {
 #[tokio::test]
 async fn one_idempotency_key_makes_one_policy() {
     let stage = Stage::new().await;
-    let (send, made) = tokio::sync::oneshot::channel();
-    stage.before_commit(async move |other| {
-        let answer = other.policy_create(&with_key("k"), grant("Once")).await.unwrap();
-        send.send(answer.message.policy.unwrap()).unwrap();
-    });
-    let answer = stage.one.policy_create(&with_key("k"), grant("Once")).await.unwrap();
-    assert_eq!(answer.message.policy.unwrap(), made.await.unwrap());
-    assert!(answer.etag.is_some());
-
+    // The other takes the key as soon as the one has found it free, or just before the one takes it.
+    for at_once in [false, true] {
+        let key = format!("k{at_once}");
+        let (send, made) = tokio::sync::oneshot::channel();
+        let caller = with_key(&key);
+        let create = async move |other: Arc<App>| {
+            let answer = other.policy_create(&caller, grant("Once")).await.unwrap();
+            send.send(answer.message.policy.unwrap()).unwrap();
+        };
+        if at_once { stage.after_get(create) } else { stage.before_commit(create) }
+        let answer = stage.one.policy_create(&with_key(&key), grant("Once")).await.unwrap();
+        assert_eq!(answer.message.policy.unwrap(), made.await.unwrap());
+        assert!(answer.etag.is_some());
+    }
     stage.before_commit(async move |other| {
         drop(other.policy_create(&with_key("l"), grant("Another")).await.unwrap());
     });
     assert_eq!(reason(stage.one.policy_create(&with_key("l"), grant("Twice")).await), "key reused");
     let all = stage.other.policy_list(ListPolicyRequest::default()).await.unwrap().message.list;
     let names: Vec<&str> = all.iter().map(|policy| policy.display_name.as_str()).collect();
-    assert_eq!(names, ["Once", "Another"]);
+    assert_eq!(names, ["Once", "Once", "Another"]);
+}
+
+#[tokio::test]
+async fn creates_that_clear_the_same_old_keys_do_not_hinder_each_other() {
+    let clock = ManualClock::at(1_800_000_000);
+    let stage = Stage::at(clock.clone()).await;
+    for n in 0..300 {
+        stage.other.policy_create(&with_key(&format!("old {n}")), grant("Old")).await.unwrap();
+    }
+    clock.advance(25 * 60 * 60);
+    for n in 0..ATTEMPTS_MAX {
+        stage.before_commit(async move |other| {
+            drop(other.policy_create(&with_key(&format!("new {n}")), grant("New")).await.unwrap());
+        });
+    }
+    stage.one.policy_create(&with_key("mine"), grant("Mine")).await.unwrap();
 }
 
 #[tokio::test]
@@ -355,7 +402,7 @@ async fn a_create_that_had_to_start_again_still_has_its_warnings() {
 async fn who_is_overtaken_again_and_again_is_told_to_retry() {
     let stage = Stage::new().await;
     let id = make(&stage.other, "Name", &[]).await.unwrap();
-    for n in 0..countersign::app::ATTEMPTS_MAX {
+    for n in 0..ATTEMPTS_MAX {
         let id = id.clone();
         stage.before_commit(async move |other| {
             drop(describe(&other, &me(), &id, &format!("change {n}")).await.unwrap());
