@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use countersign::app::{ATTEMPTS_MAX, App, Caller, Clock, Error, SystemClock};
 use countersign::pb::c1::api::policy::v1::{
-    CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, ListPolicyRequest, Policy, PolicyStep, PolicySteps,
-    PolicyType, Reject, Rule, SearchPoliciesRequest, UpdatePolicyRequest, policy_step::Step, rule::Outcome,
+    CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, ListPolicyRequest, Policy, PolicyStep,
+    PolicySteps, PolicyType, Reject, Rule, SearchPoliciesRequest, UpdatePolicyRequest, policy_step::Step,
+    rule::Outcome,
 };
 use countersign::store::{
-    self, Batch, BoxFuture, Changes, Committed, Direction, Engine, Health, KeyRange, Location, Options, Revision,
-    Stored,
+    self, Batch, BoxFuture, Changes, Committed, Direction, Engine, Health, KeyRange, Location, Options,
+    Revision, Stored,
 };
 use prost_types::FieldMask;
 use tokio::sync::watch;
@@ -314,7 +315,8 @@ async fn masked_updates_of_one_policy_keep_each_other() {
     let answer = describe(&stage.one, &me(), &id, "Text").await.unwrap();
     assert_eq!((answer.display_name.as_str(), answer.description.as_str()), ("Other name", "Text"));
     assert_eq!(stage.get(&id).await, answer);
-    let search = SearchPoliciesRequest { display_name: "name".to_owned(), ..SearchPoliciesRequest::default() };
+    let search =
+        SearchPoliciesRequest { display_name: "name".to_owned(), ..SearchPoliciesRequest::default() };
     assert!(stage.other.policy_search(search).await.unwrap().message.list.is_empty(), "an old index entry");
 }
 
@@ -357,7 +359,11 @@ async fn one_idempotency_key_makes_one_policy() {
             let answer = other.policy_create(&caller, grant("Once")).await.unwrap();
             send.send(answer.message.policy.unwrap()).unwrap();
         };
-        if at_once { stage.after_get(create) } else { stage.before_commit(create) }
+        if at_once {
+            stage.after_get(create)
+        } else {
+            stage.before_commit(create)
+        }
         let answer = stage.one.policy_create(&with_key(&key), grant("Once")).await.unwrap();
         assert_eq!(answer.message.policy.unwrap(), made.await.unwrap());
         assert!(answer.etag.is_some());
@@ -393,7 +399,8 @@ async fn a_create_that_had_to_start_again_still_has_its_warnings() {
     let target = make(&stage.other, "Target", &[]).await.unwrap();
     let changed = target.clone();
     stage.before_commit(async move |other| drop(describe(&other, &me(), &changed, "changed").await.unwrap()));
-    let request = CreatePolicyRequest { policy_steps: [].into(), rules: vec![to(&target)], ..grant("Warned") };
+    let request =
+        CreatePolicyRequest { policy_steps: [].into(), rules: vec![to(&target)], ..grant("Warned") };
     let answer = stage.one.policy_create(&me(), request).await.unwrap();
     assert!(answer.warnings.iter().any(|one| one.starts_with("BASELINE_ADDED")), "{:?}", answer.warnings);
 }
