@@ -15,6 +15,7 @@ use countersign::store::{
     self, Batch, BoxFuture, Changes, Committed, Direction, Engine, Health, KeyRange, Location, Options,
     Revision, Stored,
 };
+use countersign::workflow::Nobody;
 use prost_types::FieldMask;
 use tokio::sync::watch;
 
@@ -106,14 +107,14 @@ impl Stage {
 
     async fn at(clock: Arc<dyn Clock>) -> Stage {
         let store = store::open(Options::new(Location::Memory)).unwrap();
-        let other = Arc::new(App::open(Arc::clone(&store), clock.clone()).await.unwrap());
+        let other = Arc::new(App::open(Arc::clone(&store), clock.clone(), Nobody::Block).await.unwrap());
         let staged = Arc::new(Staged {
             store,
             before_commits: Mutex::default(),
             after_gets: Mutex::default(),
             after_scans: Mutex::default(),
         });
-        let one = App::open(staged.clone(), clock).await.unwrap();
+        let one = App::open(staged.clone(), clock, Nobody::Block).await.unwrap();
         Stage { staged, one, other }
     }
 
