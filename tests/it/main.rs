@@ -18,6 +18,7 @@ mod grpc;
 mod harness;
 mod kill;
 mod races;
+mod readme;
 mod scenario;
 mod scenarios;
 mod server;
