@@ -1,0 +1,179 @@
+//! Which figures are measured, against which floor, and in which order.
+//!
+//! A figure and its floor take turns in short rounds, so that whatever else the machine does hits both.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Fault;
+use crate::children::Process;
+use crate::clients::{Http1, Http2};
+use crate::document::{self, CREATE, GET, Stored};
+use crate::durable::Writers;
+use crate::round::{self, Clients, Round};
+
+/// How many clients ask at one time.
+const CLIENTS: [usize; 2] = [1, 64];
+
+/// How much is measured.
+pub struct Effort {
+    /// How often every figure has its turn.
+    pub rounds: usize,
+    pub round: Duration,
+    /// The same, once and not counted, before the others.
+    pub warm_up: Duration,
+}
+
+impl Effort {
+    pub const FULL: Effort =
+        Effort { rounds: 5, round: Duration::from_secs(1), warm_up: Duration::from_millis(500) };
+    pub const QUICK: Effort =
+        Effort { rounds: 1, round: Duration::from_millis(100), warm_up: Duration::from_millis(20) };
+}
+
+/// One row of the table. Every list holds one value for each round.
+pub struct Row {
+    pub name: &'static str,
+    pub clients: usize,
+    pub rate: Vec<f64>,
+    pub p50_us: Vec<f64>,
+    pub p99_us: Vec<f64>,
+    /// Processor time of the process that answers, for each request.
+    pub cpu_us: Vec<f64>,
+    pub against: Option<Against>,
+}
+
+/// What a row is compared with.
+pub struct Against {
+    pub name: &'static str,
+    pub rate: Vec<f64>,
+    /// The share of that rate that is to be reached.
+    pub aim: Option<f64>,
+}
+
+/// A figure or a floor.
+struct Figure<'a> {
+    name: &'static str,
+    /// The process that answers, if it is not this one.
+    process: Option<&'a Process>,
+    run: Box<dyn Fn(usize, Duration) -> Result<Round, Fault> + 'a>,
+    /// The place in the group of what it is compared with, and the share to reach.
+    against: Option<(usize, Option<f64>)>,
+}
+
+impl<'a> Figure<'a> {
+    fn new(name: &'static str, process: Option<&'a Process>, clients: impl Clients + 'a) -> Self {
+        let run = Box::new(move |count, length| round::run(&clients, count, length));
+        Figure { name, process, run, against: None }
+    }
+
+    fn against(self, place: usize, aim: Option<f64>) -> Self {
+        Figure { against: Some((place, aim)), ..self }
+    }
+}
+
+/// Measures everything whose name has `only` in it, with data directories under `dir`.
+pub fn run(effort: &Effort, dir: &Path, program: &Path, only: &str) -> Result<Vec<Row>, Fault> {
+    let data = tempfile::Builder::new().prefix("load-").tempdir_in(dir)?;
+    let server = Process::server(program, &data.path().join("server"))?;
+    let creates = Http2::grpc(server.addr, CREATE, &document::create()?)?;
+    let stored = document::store(&creates)?;
+    let gets = Http2::grpc(server.addr, GET, &stored.get)?;
+    let answer = document::once(&gets)?;
+    let echo = Process::echo(&answer)?;
+
+    let writes = writes(&server, creates, &stored, data.path())?;
+    let reads = reads(&server, &echo, gets, &stored, answer.len())?;
+    let mut rows = Vec::new();
+    // Writes first: what is read afterwards is read from a store that holds something.
+    for group in [writes, reads] {
+        if group.iter().any(|figure| figure.name.contains(only)) {
+            for clients in CLIENTS {
+                rows.extend(take_turns(effort, clients, &group)?);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn writes<'a>(
+    server: &'a Process,
+    creates: Http2,
+    stored: &Stored,
+    data: &Path,
+) -> Result<Vec<Figure<'a>>, Fault> {
+    let record = Bytes::from(stored.policy.clone());
+    // Clients of several rounds share them, and they are needed until the end.
+    let sled: &'static Writers = Box::leak(Box::new(Writers::sled(&data.join("sled"), record.clone())?));
+    let file: &'static Writers = Box::leak(Box::new(Writers::file(&data.join("file"), record)?));
+    Ok(vec![
+        Figure::new("`Create`, gRPC", Some(server), creates).against(1, Some(0.5)),
+        Figure::new("bare sled", None, sled).against(2, None),
+        Figure::new("raw file", None, file),
+    ])
+}
+
+fn reads<'a>(
+    server: &'a Process,
+    echo: &'a Process,
+    gets: Http2,
+    stored: &Stored,
+    answer_bytes: usize,
+) -> Result<Vec<Figure<'a>>, Fault> {
+    let framed_bytes = answer_bytes + 5;
+    let echoes = Http2::grpc(echo.addr, GET, &stored.get)?.answered_with(framed_bytes);
+    let gets = gets.answered_with(framed_bytes);
+    Ok(vec![
+        Figure::new("`Get`, gRPC", Some(server), gets).against(1, Some(0.6)),
+        Figure::new("bare tonic echo", Some(echo), echoes),
+        Figure::new("`Get`, REST, HTTP/1.1", Some(server), Http1::get(server.addr, &stored.path))
+            .against(0, Some(0.5)),
+        Figure::new("`Get`, REST, HTTP/2", Some(server), Http2::get(server.addr, &stored.path)?)
+            .against(0, None),
+    ])
+}
+
+/// Measures the figures of a group in turn, round after round.
+fn take_turns(effort: &Effort, clients: usize, group: &[Figure]) -> Result<Vec<Row>, Fault> {
+    let mut rows: Vec<Row> = group
+        .iter()
+        .map(|figure| Row {
+            name: figure.name,
+            clients,
+            rate: Vec::new(),
+            p50_us: Vec::new(),
+            p99_us: Vec::new(),
+            cpu_us: Vec::new(),
+            against: None,
+        })
+        .collect();
+    for figure in group {
+        (figure.run)(clients, effort.warm_up).map_err(|error| failed(figure, clients, &error))?;
+    }
+    for _ in 0..effort.rounds {
+        for (figure, row) in group.iter().zip(&mut rows) {
+            let before = figure.process.and_then(Process::cpu_us);
+            let round =
+                (figure.run)(clients, effort.round).map_err(|error| failed(figure, clients, &error))?;
+            let after = figure.process.and_then(Process::cpu_us);
+            row.rate.push(round.rate());
+            row.p50_us.push(round.quantile_us(0.5));
+            row.p99_us.push(round.quantile_us(0.99));
+            row.cpu_us.extend(before.zip(after).map(|(before, after)| (after - before) / round.count()));
+        }
+    }
+    let rates: Vec<_> = rows.iter().map(|row| (row.name, row.rate.clone())).collect();
+    for (figure, row) in group.iter().zip(&mut rows) {
+        row.against = figure.against.and_then(|(place, aim)| {
+            let (name, rate) = rates.get(place)?.clone();
+            Some(Against { name, rate, aim })
+        });
+    }
+    Ok(rows)
+}
+
+fn failed(figure: &Figure, clients: usize, error: &Fault) -> Fault {
+    format!("{}, {clients} clients: {error}", figure.name).into()
+}

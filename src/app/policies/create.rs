@@ -1,0 +1,75 @@
+//! Create: a new policy, checked and stored.
+
+use crate::app::replay::{Replay, Replayed};
+use crate::app::write::PolicyWrite;
+use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error};
+use crate::pb::c1::api::policy::v1::{CreatePolicyRequest, CreatePolicyResponse, Policy};
+use crate::policy::c1;
+use crate::store::Batch;
+
+impl App {
+    /// Stores a new policy. With an idempotency key that was used before, gives the first answer again.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every violation; [`Error::KeyReused`] if the key belongs to another request.
+    pub async fn policy_create(
+        &self,
+        caller: &Caller,
+        request: CreatePolicyRequest,
+    ) -> Result<Answer<CreatePolicyResponse>, Error> {
+        let replay = Replay::of(caller, &request)?;
+        let mut policy = document(request);
+        // Once: what is added to the document would not be missing, nor warned of, at the next attempt.
+        let mut warnings = c1::prepare(&mut policy);
+        warnings.extend(c1::compile(&policy, self.surroundings(None))?.warnings);
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        for _ in 0..ATTEMPTS_MAX {
+            let before = match self.replayed(replay.as_ref()).await? {
+                Replayed::Answer(answer) => return Ok(*answer),
+                Replayed::Nothing(before) => before,
+            };
+            let mut batch = Batch::new();
+            self.check_references(&mut batch, None, &policy).await?;
+            self.stamp(&mut policy);
+            let etag =
+                self.write(&mut batch, caller, PolicyWrite { old: None, new: &policy, mask: Vec::new() })?;
+            if let Some(replay) = &replay {
+                self.remember(&mut batch, replay, before, &policy, &warnings);
+            }
+            if self.commit(batch).await?.is_some() {
+                if replay.is_some() {
+                    self.clear_ended().await;
+                }
+                let message = CreatePolicyResponse { policy: Some(policy) };
+                return Ok(Answer { message, etag: Some(etag), warnings });
+            }
+        }
+        Err(Error::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Sets what only the service sets.
+    fn stamp(&self, policy: &mut Policy) {
+        let now = self.clock.now();
+        policy.id = self.clock.new_id(self.newest).to_string();
+        policy.created_at = Some(now);
+        policy.updated_at = Some(now);
+    }
+}
+
+/// The policy that a request describes; what only the service sets is left unset.
+#[allow(deprecated, reason = "a deprecated field is still stored and given back")]
+fn document(request: CreatePolicyRequest) -> Policy {
+    Policy {
+        display_name: request.display_name,
+        description: request.description,
+        policy_type: request.policy_type,
+        policy_steps: request.policy_steps,
+        rules: request.rules,
+        post_actions: request.post_actions,
+        reassign_tasks_to_delegates: request.reassign_tasks_to_delegates,
+        baseline_policy_id: request.baseline_policy_id,
+        scope: request.scope,
+        annotations: c1::merge_annotations(&Default::default(), &request.annotations),
+        ..Policy::default()
+    }
+}

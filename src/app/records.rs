@@ -1,0 +1,179 @@
+//! What is kept under which key: the tables of the store, and the records in them.
+//!
+//! ```text
+//! table        key                              value
+//! SETTING      name                             bytes that this store keeps for itself
+//! POLICY       id                               PolicyRecord: the policy as it is now, deleted ones too
+//! REVISION     id, number                       RevisionRecord: every state it ever had
+//! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
+//! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
+//! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
+//! LIVE         id                               Summary, of policies that are not deleted
+//! ALL          id                               Summary, of all
+//! TYPE         type, id                         Summary, of policies that are not deleted
+//! SCOPE        app id, id                       Summary, of scoped policies that are not deleted
+//! NAME         folded display name, id          Summary, of all
+//! WORD         word, id                         Summary with where the word stands, of all
+//! ```
+//!
+//! The records are protobuf messages, so that a later release can add to them; ids are UUIDv7 in text, so that their
+//! order is the order of creation.
+
+use super::Error;
+use crate::pb::c1::api::policy::v1::Policy;
+use crate::store::table::{Key, Malformed, Parts};
+use bytes::Bytes;
+use prost::Message;
+use prost_types::Timestamp;
+
+/// The tables, by the number that begins each of their keys. A number is never used again for something else.
+pub(super) mod tables {
+    pub(crate) const SETTING: u8 = 1;
+    pub(crate) const POLICY: u8 = 2;
+    pub(crate) const REVISION: u8 = 3;
+    pub(crate) const REFERRER: u8 = 4;
+    pub(crate) const REPLAY: u8 = 5;
+    pub(crate) const REPLAY_END: u8 = 6;
+    pub(crate) const LIVE: u8 = 16;
+    pub(crate) const ALL: u8 = 17;
+    pub(crate) const TYPE: u8 = 18;
+    pub(crate) const SCOPE: u8 = 19;
+    pub(crate) const NAME: u8 = 20;
+    pub(crate) const WORD: u8 = 21;
+}
+
+/// The key of the policy `id`.
+pub(super) fn policy_key(id: &str) -> Vec<u8> {
+    Key::new(tables::POLICY).text(id).into_bytes()
+}
+
+/// The policy that an entry of an index belongs to.
+///
+/// # Errors
+/// [`Error::Damaged`]: the key is not one that was written.
+pub(super) fn id_of(table: u8, key: &[u8]) -> Result<String, Error> {
+    let read = || {
+        let mut parts = Parts::of(table, key)?;
+        match table {
+            tables::LIVE | tables::ALL => {}
+            tables::TYPE => drop(parts.u64()?),
+            _ => drop(parts.text()?),
+        }
+        let id = parts.text()?;
+        parts.end()?;
+        Ok(id)
+    };
+    read().map_err(damaged_key)
+}
+
+/// The term of an entry of the index of names or words, and the policy it belongs to.
+pub(super) fn term_and_id(table: u8, key: &[u8]) -> Result<(String, String), Error> {
+    let read = || {
+        let mut parts = Parts::of(table, key)?;
+        Ok((parts.text()?, parts.text()?))
+    };
+    read().map_err(damaged_key)
+}
+
+/// The actor and the idempotency key of an entry of `REPLAY_END`.
+pub(super) fn actor_and_key(key: &[u8]) -> Result<(String, String), Error> {
+    let read = || {
+        let mut parts = Parts::of(tables::REPLAY_END, key)?;
+        parts.u64()?;
+        Ok((parts.text()?, parts.text()?))
+    };
+    read().map_err(damaged_key)
+}
+
+fn damaged_key(_: Malformed) -> Error {
+    tracing::error!("a key of the store cannot be read");
+    Error::Damaged
+}
+
+/// A policy as it is now.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PolicyRecord {
+    /// Counts this policy's revisions, from 1.
+    #[prost(uint64, tag = "1")]
+    pub(super) number: u64,
+    /// The document: an encoded `Policy`.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) document: Bytes,
+}
+
+/// One state that a policy had.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RevisionRecord {
+    #[prost(uint64, tag = "1")]
+    pub(super) number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) time: Option<Timestamp>,
+    /// Who wrote it.
+    #[prost(string, tag = "3")]
+    pub(super) actor: String,
+    /// The full name of the RPC that wrote it.
+    #[prost(string, tag = "4")]
+    pub(super) method: String,
+    /// The paths of the update mask, in proto spelling; empty for writes without one.
+    #[prost(string, repeated, tag = "5")]
+    pub(super) mask: Vec<String>,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) document: Bytes,
+}
+
+/// That one policy refers to another.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ReferrerRecord {
+    /// Whether a rule or the baseline leads there, so that the reference is part of a chain.
+    #[prost(bool, tag = "1")]
+    pub(super) routes: bool,
+}
+
+/// What a create with an idempotency key answered.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ReplayRecord {
+    /// Digest of the request.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) request: Bytes,
+    /// The policy that it made, whose revision 1 is the answer.
+    #[prost(string, tag = "2")]
+    pub(super) policy_id: String,
+    /// Seconds since 1970 after which it is forgotten.
+    #[prost(int64, tag = "3")]
+    pub(super) ends: i64,
+    /// The lines of its warnings, given again with it.
+    #[prost(string, repeated, tag = "4")]
+    pub(super) warnings: Vec<String>,
+}
+
+/// What the filters of a search ask, so that no policy need be read to answer them.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Summary {
+    #[prost(int32, tag = "1")]
+    pub(super) policy_type: i32,
+    #[prost(bool, tag = "2")]
+    pub(super) deleted: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(super) scope: Option<crate::pb::c1::api::policy::v1::PolicyScope>,
+    /// In the index of words only: 2 if the word stands in the name, 1 if only in the description.
+    #[prost(uint32, tag = "4")]
+    pub(super) weight: u32,
+}
+
+/// Reads a record of the store.
+///
+/// # Errors
+/// [`Error::Damaged`]: the checksum held but the bytes are no such record.
+pub(super) fn read<R: Message + Default>(value: &Bytes) -> Result<R, Error> {
+    R::decode(value.clone()).map_err(|error| {
+        tracing::error!(%error, "a stored record cannot be decoded");
+        Error::Damaged
+    })
+}
+
+impl PolicyRecord {
+    /// The document, decoded.
+    pub(super) fn policy(&self) -> Result<Policy, Error> {
+        read(&self.document)
+    }
+}

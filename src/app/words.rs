@@ -1,0 +1,33 @@
+//! Words of a name, a description or a query, as the search index keeps them.
+
+/// The most characters of a word that count; longer words match by their beginning.
+pub const WORD_MAX_CHARS: usize = 64;
+
+/// The most words that a query may have; each costs one scan of the index.
+pub const QUERY_WORDS_MAX: usize = 16;
+
+/// The words of a text: runs of letters and digits, lower-cased, cut to [`WORD_MAX_CHARS`].
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().flat_map(char::to_lowercase).take(WORD_MAX_CHARS).collect())
+}
+
+/// A name without regard to case and to spaces around it, as the index of names keeps it.
+pub(super) fn folded(name: &str) -> String {
+    name.trim().chars().flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, words};
+
+    #[test]
+    fn words_are_runs_of_letters_and_digits_in_lower_case() {
+        let found: Vec<_> = words("AWS-Production (Größe 2)").collect();
+        assert_eq!(found, ["aws", "production", "größe", "2"]);
+        assert_eq!(words("... --").count(), 0);
+        assert_eq!(words(&"x".repeat(1000)).next().unwrap().len(), 64);
+        assert_eq!(folded("  IT Essentials "), "it essentials");
+    }
+}

@@ -1,0 +1,98 @@
+//! The one way in which a policy is written: document, revision and index entries in one batch.
+
+use super::records::{PolicyRecord, RevisionRecord, policy_key, tables};
+use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, index};
+use crate::pb::c1::api::policy::v1::Policy;
+use crate::store::table::Key;
+use crate::store::{self, Batch};
+use bytes::Bytes;
+use prost::Message;
+
+/// A policy as it stands in the store.
+pub(super) struct Current {
+    /// The commit that wrote it: the condition of the next write.
+    pub(super) revision: store::Revision,
+    pub(super) number: u64,
+    pub(super) document: Bytes,
+    pub(super) policy: Policy,
+}
+
+impl Current {
+    pub(super) fn etag(&self) -> String {
+        etag(self.number, &self.document)
+    }
+}
+
+/// What one write does.
+pub(super) struct PolicyWrite<'a> {
+    pub(super) old: Option<&'a Current>,
+    pub(super) new: &'a Policy,
+    /// The paths of the update mask; empty for writes without one.
+    pub(super) mask: Vec<String>,
+}
+
+impl App {
+    /// The policy `id`, if there ever was one.
+    pub(super) async fn current(&self, id: &str) -> Result<Option<Current>, Error> {
+        let Some(stored) = self.read(&policy_key(id)).await? else { return Ok(None) };
+        let record: PolicyRecord = super::records::read(&stored.value)?;
+        let policy = record.policy()?;
+        Ok(Some(Current {
+            revision: stored.revision,
+            number: record.number,
+            document: record.document,
+            policy,
+        }))
+    }
+
+    /// The policy `id`, if it is there and not deleted.
+    pub(super) async fn live(&self, id: &str) -> Result<Current, Error> {
+        let current = self.current(id).await?.filter(|current| current.policy.deleted_at.is_none());
+        current.ok_or_else(|| Error::NotFound { id: id.to_owned() })
+    }
+
+    /// Adds a write to `batch`, under the condition that nobody wrote the policy in between. Returns its etag.
+    ///
+    /// # Errors
+    /// A document over [`DOCUMENT_MAX_BYTES`] is a violation.
+    pub(super) fn write(
+        &self,
+        batch: &mut Batch,
+        caller: &Caller,
+        write: PolicyWrite<'_>,
+    ) -> Result<String, Error> {
+        let PolicyWrite { old, new, mask } = write;
+        let document = Bytes::from(new.encode_to_vec());
+        if document.len() > DOCUMENT_MAX_BYTES {
+            let message =
+                format!("{} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes", document.len());
+            return Err(invalid("", "DOCUMENT_TOO_LARGE", message));
+        }
+        let number = old.map_or(0, |old| old.number) + 1;
+        let etag = etag(number, &document);
+        let key = policy_key(&new.id);
+        batch.require_unchanged(key.clone(), old.map(|old| old.revision));
+        batch.put(key, PolicyRecord { number, document: document.clone() }.encode_to_vec());
+        let revision = RevisionRecord {
+            number,
+            time: new.deleted_at.or(new.updated_at),
+            actor: caller.actor.clone(),
+            method: caller.method.to_owned(),
+            mask,
+            document,
+        };
+        batch
+            .put(Key::new(tables::REVISION).text(&new.id).u64(number).into_bytes(), revision.encode_to_vec());
+        index::write(batch, old.map(|old| &old.policy), new);
+        Ok(etag)
+    }
+
+    /// Commits; `None` means that another write got in between and the operation must start again.
+    pub(super) async fn commit(&self, batch: Batch) -> Result<Option<store::Revision>, Error> {
+        match self.store.commit(batch).await {
+            Ok(committed) => Ok(Some(committed.revision)),
+            Err(store::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line: which command, its arguments, and how it ends. The only module that may print.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod serve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config;
+
+/// The command itself failed.
+const FAILED: u8 = 1;
+/// The command was not understood, or its settings cannot be.
+const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(serve::Args),
+}
+
+/// Why a command ended badly.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    kind: FailureKind,
+}
+
+#[derive(Debug)]
+enum FailureKind {
+    /// A sentence for the person at the terminal.
+    Sentence(String),
+    /// clap writes its own, in colour; help and version come this way too.
+    Clap(clap::Error),
+}
+
+impl Failure {
+    /// What was asked for was tried and did not work.
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self { code: FAILED, kind: FailureKind::Sentence(error.to_string()) }
+    }
+
+    /// What was asked for makes no sense.
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self { code: USAGE, kind: FailureKind::Sentence(error.to_string()) }
+    }
+
+    /// Tells the person, and turns into the exit code.
+    #[must_use]
+    pub fn report(self) -> ExitCode {
+        match self.kind {
+            FailureKind::Sentence(sentence) => eprintln!("countersign: {sentence}"),
+            FailureKind::Clap(error) => {
+                let _ = error.print();
+            }
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        // Asking for help is no failure.
+        let code = if error.use_stderr() { USAGE } else { 0 };
+        Self { code, kind: FailureKind::Clap(error) }
+    }
+}
+
+/// Runs the command that `args` name (the program's own name first), in the environment `env`.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(), Failure> {
+    let command = Cli::command().mut_subcommand("serve", with_variables);
+    let matches = command.try_get_matches_from(args)?;
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Serve(args) => serve::run(args, env),
+    }
+}
+
+/// Adds to the help of every setting its environment variable and its default.
+fn with_variables(serve: clap::Command) -> clap::Command {
+    config::TABLE.iter().fold(serve, |serve, setting| {
+        serve.mut_arg(setting.field, |arg| {
+            arg.help(format!(
+                "{} [env: {}] [default: {}]",
+                setting.help.trim(),
+                setting.variable(),
+                setting.default
+            ))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().mut_subcommand("serve", with_variables).debug_assert();
+    }
+
+    #[test]
+    fn flags_are_the_keys_of_the_table() {
+        let cli = Cli::command();
+        let serve = cli.find_subcommand("serve").unwrap();
+        let mut flags: Vec<_> = serve.get_arguments().filter_map(|arg| arg.get_long()).collect();
+        flags.sort_unstable();
+        let mut keys: Vec<_> = config::TABLE.iter().map(config::Setting::key).collect();
+        keys.extend(["config".to_owned(), "print-config".to_owned()]);
+        keys.sort_unstable();
+        assert_eq!(flags, keys);
+    }
+}

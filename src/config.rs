@@ -1,0 +1,301 @@
+//! The settings of `serve`: one table, and the rule by which flags, environment, file and defaults meet.
+//!
+//! The table below is the only place that names a setting. From it come the command line flag (`--request-deadline`),
+//! the environment variable (`COUNTERSIGN_REQUEST_DEADLINE`), the key in the TOML file (`request-deadline`), the help
+//! and the documentation. Flags win over the environment, the environment over the file, the file over the default;
+//! what is not known is an error everywhere, because a misspelled limit is a limit that is not there.
+//!
+//! This module reads what it is handed and, for `--config`, one file. It opens nothing else and starts nothing.
+
+mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::store::Location;
+use crate::telemetry::{LogFormat, LogLevel};
+use crate::workflow::Nobody;
+pub use value::{Size, Span};
+
+/// Every environment variable of ours starts with this.
+pub const ENV_PREFIX: &str = "COUNTERSIGN_";
+/// Names the TOML file, as `--config` does.
+pub const ENV_CONFIG: &str = "COUNTERSIGN_CONFIG";
+/// Below this an HTTP/1 request head does not fit into the transport's read buffer.
+const HEADER_MIN_BYTES: u32 = 8 * 1024;
+
+macro_rules! settings {
+    ($( $(#[doc = $help:literal])+ $field:ident: $type:ty = $default:literal; )+) => {
+        /// What one source says: `None` where it says nothing. Flags, environment and file all become this.
+        #[derive(Debug, Default, Clone, clap::Args, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+        pub struct Layer {
+            $( $(#[doc = $help])+ #[arg(long)] pub $field: Option<$type>, )+
+        }
+
+        /// The settings in force, every one of them known and checked.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $( $(#[doc = $help])+ pub $field: $type, )+
+            sources: BTreeMap<&'static str, Source>,
+        }
+
+        /// The table, for help, documentation and tests.
+        pub const TABLE: &[Setting] = &[
+            $( Setting { field: stringify!($field), default: $default, help: concat!($($help),+) }, )+
+        ];
+
+        impl Layer {
+            /// Sets a field from text; `false` when there is no such field.
+            fn set(&mut self, field: &str, text: &str) -> Result<bool, String> {
+                match field {
+                    $( stringify!($field) => self.$field = Some(parse::<$type>(text)?), )+
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+        }
+
+        impl Settings {
+            /// Takes each setting from the first layer that has it, else its default.
+            fn merge(layers: [(Source, Layer); 3]) -> Result<Self, Error> {
+                let [(first, a), (second, b), (third, c)] = layers;
+                let mut sources = BTreeMap::new();
+                $(
+                    let (source, $field) = match (a.$field, b.$field, c.$field) {
+                        (Some(value), ..) => (first.clone(), value),
+                        (None, Some(value), _) => (second.clone(), value),
+                        (None, None, Some(value)) => (third.clone(), value),
+                        (None, None, None) => {
+                            let value = parse::<$type>($default).map_err(|problem| Error::Value {
+                                name: stringify!($field).into(), problem,
+                            })?;
+                            (Source::Default, value)
+                        }
+                    };
+                    sources.insert(stringify!($field), source);
+                )+
+                Ok(Self { $($field,)+ sources })
+            }
+
+            /// Field name and value as text, in the order of the table.
+            fn rows(&self) -> Vec<(&'static str, String)> {
+                vec![ $( (stringify!($field), self.$field.to_string()), )+ ]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Address of the main port: gRPC and REST.
+    listen: SocketAddr = "127.0.0.1:8080";
+    /// Address of the admin port: /livez, /readyz, /metrics.
+    admin_listen: SocketAddr = "127.0.0.1:8081";
+    /// Where policies are kept: `sled:DIRECTORY`, or `memory:` for trying out.
+    store: Location = "sled:./countersign-data";
+    /// What a policy does when nobody is found to approve and it does not say: `block`, `skip` the step, or `deny`.
+    empty_approvers: Nobody = "block";
+    /// How log lines look: `text` or `json`.
+    log_format: LogFormat = "text";
+    /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.
+    log_level: LogLevel = "info";
+    /// The largest request message.
+    max_message_bytes: Size = "4MiB";
+    /// The largest request head: all header names and values together.
+    max_header_bytes: Size = "64KiB";
+    /// Calls worked on at one time; the next one is refused.
+    max_requests_in_flight: NonZeroU32 = "1024";
+    /// Streaming calls (watches, reflection) open at one time; the next one is refused.
+    max_streams_in_flight: NonZeroU32 = "1024";
+    /// Connections open at one time; the next one waits to be accepted.
+    max_connections: NonZeroU32 = "4096";
+    /// HTTP/2 streams open at one time on one connection.
+    max_connection_streams: NonZeroU32 = "256";
+    /// The longest that one call may take; a client's grpc-timeout shortens it. Streaming calls are exempt.
+    request_deadline: Span = "10s";
+    /// How long a new connection may take to say which HTTP it speaks.
+    handshake_timeout: Span = "10s";
+    /// How long an HTTP/1 request head may take, and how long such a connection may idle before its next request.
+    http1_header_timeout: Span = "30s";
+    /// How often an HTTP/2 peer is pinged.
+    keep_alive_interval: Span = "30s";
+    /// How long an HTTP/2 peer may take to answer a ping.
+    keep_alive_timeout: Span = "20s";
+    /// How long a peer may leave an answer unread before its connection is closed.
+    response_timeout: Span = "30s";
+    /// After a signal to stop: how long the service says that it is not ready but still accepts.
+    shutdown_delay: Span = "0s";
+    /// After that: how long calls in flight may take to finish before they are cut off.
+    shutdown_grace: Span = "20s";
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The name as a Rust field: `request_deadline`.
+    pub field: &'static str,
+    /// The default, as it would be written on the command line.
+    pub default: &'static str,
+    /// One sentence of help.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The name in the file and, after `--`, on the command line.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.field.replace('_', "-")
+    }
+
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.field.to_uppercase())
+    }
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A command line flag.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The TOML file.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+/// Why there are no settings. Each says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is not TOML, or has an unknown key or a value of the wrong kind; the text names line and column.
+    #[error("{path}: {problem}")]
+    File { path: PathBuf, problem: String },
+    /// An environment variable that starts like ours and is none.
+    #[error("unknown environment variable {0} (every {ENV_PREFIX}* variable must be a setting of `serve`)")]
+    UnknownVariable(String),
+    /// A value that cannot be.
+    #[error("{name}: {problem}")]
+    Value { name: String, problem: String },
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("invalid value {text:?}: {error}"))
+}
+
+/// Puts the three sources together. `config` is the `--config` flag; without it, `COUNTERSIGN_CONFIG` names the file.
+pub fn resolve(
+    flags: Layer,
+    config: Option<PathBuf>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Settings, Error> {
+    let (environment, config_from_env) = from_environment(env)?;
+    let (file, path) = match config.or(config_from_env) {
+        Some(path) => (from_file(&path)?, path),
+        None => (Layer::default(), PathBuf::new()),
+    };
+    let layers = [(Source::Flag, flags), (Source::Environment, environment), (Source::File(path), file)];
+    let settings = Settings::merge(layers)?;
+    settings.check()?;
+    Ok(settings)
+}
+
+fn from_file(path: &Path) -> Result<Layer, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|error| Error::File { path: path.into(), problem: error.to_string() })
+}
+
+fn from_environment(
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Layer, Option<PathBuf>), Error> {
+    let mut layer = Layer::default();
+    let mut config = None;
+    for (name, value) in env {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(ENV_PREFIX)) else { continue };
+        if name == ENV_CONFIG {
+            config = Some(PathBuf::from(value));
+            continue;
+        }
+        let Some(setting) = TABLE.iter().find(|setting| setting.variable() == name) else {
+            if injected_by_kubernetes(name) {
+                continue;
+            }
+            return Err(Error::UnknownVariable(name.to_owned()));
+        };
+        let wrong = |problem| Error::Value { name: name.to_owned(), problem };
+        let text = value.to_str().ok_or_else(|| wrong("not valid UTF-8".into()))?;
+        layer.set(setting.field, text).map_err(wrong)?;
+    }
+    Ok((layer, config))
+}
+
+/// Kubernetes puts `X_SERVICE_HOST`, `X_SERVICE_PORT[_NAME]`, `X_PORT` and `X_PORT_8080_TCP[_ADDR…]` into every pod for
+/// every Service X of the namespace. A Service called `countersign` or `countersign-admin` must not stop us.
+fn injected_by_kubernetes(name: &str) -> bool {
+    let of_port = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || name.contains("_SERVICE_PORT")
+        || name.split_once("_PORT_").is_some_and(of_port)
+}
+
+impl Settings {
+    /// What no single value can say: lower bounds.
+    fn check(&self) -> Result<(), Error> {
+        let never_zero = [
+            ("request-deadline", self.request_deadline),
+            ("handshake-timeout", self.handshake_timeout),
+            ("http1-header-timeout", self.http1_header_timeout),
+            ("keep-alive-interval", self.keep_alive_interval),
+            ("keep-alive-timeout", self.keep_alive_timeout),
+            ("response-timeout", self.response_timeout),
+        ];
+        for (name, span) in never_zero {
+            if span.duration().is_zero() {
+                return Err(Error::Value { name: name.into(), problem: "must be more than 0s".into() });
+            }
+        }
+        if self.max_header_bytes.bytes() < HEADER_MIN_BYTES {
+            let problem = format!("must be at least {HEADER_MIN_BYTES} bytes");
+            return Err(Error::Value { name: "max-header-bytes".into(), problem });
+        }
+        Ok(())
+    }
+
+    /// Where the setting with this field name came from.
+    #[must_use]
+    pub fn source(&self, field: &str) -> Option<&Source> {
+        self.sources.get(field)
+    }
+
+    /// The settings in force as TOML that `--config` would accept, with the source of each as a comment.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        for (field, text) in self.rows() {
+            let value = match text.parse::<i64>() {
+                Ok(number) => toml::Value::Integer(number),
+                Err(_) => toml::Value::String(text),
+            };
+            let source = match self.source(field) {
+                Some(Source::Flag) => "flag".to_owned(),
+                Some(Source::Environment) => format!("{ENV_PREFIX}{}", field.to_uppercase()),
+                // A file name may hold anything but a line break belongs into no comment.
+                Some(Source::File(path)) => path.display().to_string().replace(char::is_control, " "),
+                Some(Source::Default) | None => "default".to_owned(),
+            };
+            let _ = writeln!(out, "{} = {value}  # {source}", field.replace('_', "-"));
+        }
+        out
+    }
+}

@@ -1,0 +1,105 @@
+//! How settings are written: durations (`10s`) and sizes (`4MiB`). Parsing and printing only.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// Longer than this is a mistake, and clocks may overflow on it.
+const SPAN_MAX_HOURS: u64 = 7 * 24;
+/// Larger than this is a mistake: a message is held in memory.
+const SIZE_MAX_BYTES: u32 = 1 << 30;
+
+/// A length of time, written as `500ms`, `10s`, `1m 30s`; at most seven days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(Duration);
+
+impl Span {
+    /// The length as the standard library has it.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = humantime::parse_duration(text)
+            .map_err(|error| format!("{error} (a duration is written like 500ms, 10s or 1m 30s)"))?;
+        if span > Duration::from_secs(SPAN_MAX_HOURS * 3600) {
+            return Err(format!("longer than {SPAN_MAX_HOURS}h"));
+        }
+        Ok(Self(span))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A number of bytes, written as `65536`, `64KiB` or `4MiB`; at most 1 GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(u32);
+
+/// Largest first, so that printing picks the largest that fits.
+const UNITS: [(&str, u32); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl Size {
+    /// The number of bytes.
+    #[must_use]
+    pub fn bytes(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (digits, unit) = UNITS
+            .iter()
+            .find_map(|(suffix, bytes)| text.strip_suffix(suffix).map(|digits| (digits.trim_end(), *bytes)))
+            .unwrap_or((text, 1));
+        let count: u32 =
+            digits.parse().map_err(|_| "a size is written like 65536, 64KiB or 4MiB".to_owned())?;
+        match count.checked_mul(unit) {
+            Some(bytes) if bytes <= SIZE_MAX_BYTES => Ok(Self(bytes)),
+            _ => Err("larger than 1GiB".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes)) {
+            Some((suffix, bytes)) => write!(f, "{}{suffix}", self.0 / bytes),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a size: 65536, \"64KiB\" or \"4MiB\"")]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(bytes) => bytes.to_string().parse().map_err(de::Error::custom),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a check found: violations, for which a document is refused, and warnings, which travel with the answer.
+//!
+//! Both carry a path, a stable upper-case code that programs may branch on, and a sentence for people. A code, once
+//! released, keeps its meaning (AIP-193).
+
+use super::Path;
+use crate::expr::{Diagnostic, Position, Severity};
+use std::fmt;
+
+/// The most violations that one answer carries; a document with more is told how many were left out.
+pub const VIOLATIONS_MAX: usize = 100;
+
+/// The most warnings that one answer carries, since each becomes a line of response metadata.
+pub const WARNINGS_MAX: usize = 32;
+
+/// One reason why a document is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where, in the client's spelling; empty for the document as a whole.
+    pub path: String,
+    /// Where in the expression at that path, if it is one.
+    pub span: Option<Place>,
+    /// Which rule: upper case, stable.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A place in an expression: lines and columns from 1, in characters; the end is after the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where it starts.
+    pub start: Position,
+    /// Where it ends.
+    pub end: Position,
+}
+
+/// Something that the author of an accepted document should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where, in the client's spelling.
+    pub path: String,
+    /// Where in the expression at that path, if it is one.
+    pub span: Option<Place>,
+    /// Which finding: upper case, stable.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    /// `CODE field.path: sentence`, the form in which a warning travels as metadata.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}: {}", self.code, self.path, self.message)
+    }
+}
+
+/// Why a document is refused: at least one violation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// The violations, in the order of the document.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+}
+
+impl From<Violation> for Violations {
+    fn from(one: Violation) -> Self {
+        Violations(vec![one])
+    }
+}
+
+/// Collects what the checks of one document find.
+#[derive(Debug, Default)]
+pub struct Report {
+    violations: Vec<Violation>,
+    left_out: usize,
+    warnings: Vec<Warning>,
+}
+
+impl Report {
+    /// Notes a reason to refuse the document.
+    pub fn refuse(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+        self.refuse_at(path.to_string(), code, message);
+    }
+
+    /// Notes a reason to refuse the document, for a path that is text already.
+    pub fn refuse_at(&mut self, path: String, code: &'static str, message: impl Into<String>) {
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(Violation { path, span: None, code, message: message.into() });
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Notes a fault of the expression at `path`, or something that its author should know. The sentence says the line
+    /// and the column, for readers of the sentence alone.
+    pub fn diagnose(&mut self, path: &Path<'_>, diagnostic: &Diagnostic) {
+        let Diagnostic { code, severity, message, start, end, .. } = diagnostic;
+        let message = format!("{message} (line {}, column {})", start.line, start.column);
+        let span = Some(Place { start: *start, end: *end });
+        match severity {
+            Severity::Error => {
+                self.refuse(path, code.as_str(), message);
+                if let Some(last) = self.violations.last_mut().filter(|_| self.left_out == 0) {
+                    last.span = span;
+                }
+            }
+            Severity::Warning => {
+                self.warn(path, code.as_str(), message);
+                if let Some(last) = self.warnings.last_mut() {
+                    last.span = span;
+                }
+            }
+        }
+    }
+
+    /// Notes something that the author should know.
+    pub fn warn(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+        if self.warnings.len() < WARNINGS_MAX {
+            self.warnings.push(Warning { path: path.to_string(), span: None, code, message: message.into() });
+        }
+    }
+
+    /// The warnings, if nothing was refused; else all the violations.
+    pub fn finish(mut self) -> Result<Vec<Warning>, Violations> {
+        if self.violations.is_empty() {
+            return Ok(self.warnings);
+        }
+        if self.left_out > 0 {
+            let message = format!("{} more violations are not listed", self.left_out);
+            self.violations.push(Violation {
+                path: String::new(),
+                span: None,
+                code: "MORE_VIOLATIONS",
+                message,
+            });
+        }
+        Err(Violations(self.violations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_without_violations_gives_its_warnings() {
+        let mut report = Report::default();
+        report.warn(&Path::ROOT.field("policyType"), "TYPE_UNSPECIFIED", "no type");
+        let warnings = report.finish().unwrap();
+        assert_eq!(warnings[0].to_string(), "TYPE_UNSPECIFIED policyType: no type");
+    }
+
+    #[test]
+    fn a_long_report_is_cut_and_says_so() {
+        let mut report = Report::default();
+        for n in 0..VIOLATIONS_MAX + 7 {
+            report.refuse(&Path::ROOT.field("rules").index(n), "X", "wrong");
+        }
+        let violations: Vec<_> = report.finish().unwrap_err().iter().cloned().collect();
+        assert_eq!(violations.len(), VIOLATIONS_MAX + 1);
+        assert_eq!(violations.last().unwrap().message, "7 more violations are not listed");
+    }
+}

@@ -1,0 +1,14 @@
+//! The gRPC services: three lines a handler — take the caller from the metadata, call the operation, encode the answer.
+//!
+//! Nothing is decided here. [`status`] is the only place that makes a status of an operation's error.
+
+mod call;
+pub mod codec;
+mod policies;
+mod search;
+pub mod status;
+mod validate;
+
+pub use policies::PolicyService;
+pub use search::PolicySearchService;
+pub use validate::{AccountProvisionPolicyTestService, PolicyValidateService};

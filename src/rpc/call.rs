@@ -1,0 +1,66 @@
+//! What travels beside a message: metadata into a [`Caller`], and an [`Answer`] into metadata.
+
+use super::status;
+use crate::app::{Answer, Caller, Error};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::{Request, Response, Status};
+
+/// The key of the etag of the policy in a response, and of a header of that name.
+const ETAG: &str = "etag";
+/// The key of the warnings of a response, one value each.
+const WARNING: &str = "countersign-warning";
+/// The principal of calls that nobody authenticated.
+const ANONYMOUS: &str = "anonymous";
+
+/// The request message, and who sent it. `method` is the full name of the RPC.
+pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Caller, T), Status> {
+    let (metadata, _, message) = request.into_parts();
+    let caller = Caller {
+        actor: ANONYMOUS.to_owned(),
+        method,
+        if_match: text(&metadata, "if-match")?,
+        idempotency_key: text(&metadata, "idempotency-key")?,
+    };
+    Ok((caller, message))
+}
+
+/// The response, with its etag and its warnings as metadata; or the status of the error.
+pub(super) fn close<T>(answer: Result<Answer<T>, Error>) -> Result<Response<T>, Status> {
+    let Answer { message, etag, warnings } = answer.map_err(|error| status::of(&error))?;
+    let mut response = Response::new(message);
+    let metadata = response.metadata_mut();
+    if let Some(etag) = etag.and_then(|etag| value(&etag)) {
+        metadata.insert(ETAG, etag);
+    }
+    for line in warnings.iter().filter_map(|line| value(line)) {
+        metadata.append(WARNING, line);
+    }
+    Ok(response)
+}
+
+fn text(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Status> {
+    let Some(value) = metadata.get(key) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| status::invalid_metadata(key, "is not ASCII text"))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// Metadata is ASCII: every other character is written as Rust and JSON escape it.
+fn value(text: &str) -> Option<MetadataValue<Ascii>> {
+    let plain = |c: char| c == ' ' || c.is_ascii_graphic();
+    if text.chars().all(plain) {
+        return text.parse().ok();
+    }
+    let escape = |c: char| if plain(c) { c.to_string() } else { c.escape_unicode().to_string() };
+    text.chars().map(escape).collect::<String>().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[test]
+    fn metadata_is_ascii() {
+        assert_eq!(value("a b").unwrap(), "a b");
+        assert_eq!(value("größe\n").unwrap(), "gr\\u{f6}\\u{df}e\\u{a}");
+    }
+}

@@ -1,0 +1,62 @@
+//! `c1.api.policy.v1.Policies`.
+
+use super::call::{close, open};
+use crate::app::App;
+use crate::pb::c1::api::policy::v1::{
+    CreatePolicyRequest, CreatePolicyResponse, DeletePolicyRequest, DeletePolicyResponse, GetPolicyRequest,
+    GetPolicyResponse, ListPolicyRequest, ListPolicyResponse, UpdatePolicyRequest, UpdatePolicyResponse,
+    policies_server::Policies,
+};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Serves policies from the operations on one store.
+#[derive(Debug)]
+pub struct PolicyService {
+    app: Arc<App>,
+}
+
+impl PolicyService {
+    /// A service over `app`.
+    pub fn new(app: Arc<App>) -> Self {
+        PolicyService { app }
+    }
+}
+
+#[tonic::async_trait]
+impl Policies for PolicyService {
+    async fn create(
+        &self,
+        request: Request<CreatePolicyRequest>,
+    ) -> Result<Response<CreatePolicyResponse>, Status> {
+        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Create")?;
+        close(self.app.policy_create(&caller, message).await)
+    }
+
+    async fn get(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
+        close(self.app.policy_get(request.into_inner()).await)
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListPolicyRequest>,
+    ) -> Result<Response<ListPolicyResponse>, Status> {
+        close(self.app.policy_list(request.into_inner()).await)
+    }
+
+    async fn update(
+        &self,
+        request: Request<UpdatePolicyRequest>,
+    ) -> Result<Response<UpdatePolicyResponse>, Status> {
+        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Update")?;
+        close(self.app.policy_update(&caller, message).await)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeletePolicyRequest>,
+    ) -> Result<Response<DeletePolicyResponse>, Status> {
+        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Delete")?;
+        close(self.app.policy_delete(&caller, message).await)
+    }
+}

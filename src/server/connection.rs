@@ -1,0 +1,232 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, with every wait bounded.
+//!
+//! hyper bounds the heads of HTTP/1 and pings HTTP/2 peers. What it leaves open is closed here: a peer that never says
+//! which HTTP it speaks, and a peer that lets answers pile up unread.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+
+/// After so many bytes hyper knows which HTTP this is (the HTTP/2 preface is 24 bytes long), and its own limits hold.
+const PREFACE_BYTES: usize = 24;
+/// The transport takes heads up to this multiple of `max-header-bytes`, so that a head that is a little too large gets an
+/// error that names the limit, instead of a bare 431.
+const HEADER_HEADROOM: u32 = 2;
+/// Streams that a peer may open and reset before we have even accepted them (CVE-2023-44487, "rapid reset").
+const RESET_STREAMS_MAX: usize = 64;
+/// Answers are grouped by when they were given: this period, the one before, and the one to come.
+const PERIODS: usize = 3;
+
+/// How connections are served; the same for every connection of a listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    builder: Builder<TokioExecutor>,
+    handshake_timeout: Duration,
+    response_timeout: Duration,
+}
+
+impl Http {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        let head_bytes = settings.max_header_bytes.bytes().saturating_mul(HEADER_HEADROOM);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.http1_header_timeout.duration())
+            .max_buf_size(head_bytes as usize);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(settings.max_connection_streams.get())
+            .max_header_list_size(head_bytes)
+            .keep_alive_interval(settings.keep_alive_interval.duration())
+            .keep_alive_timeout(settings.keep_alive_timeout.duration())
+            .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+            .max_local_error_reset_streams(RESET_STREAMS_MAX);
+        Self {
+            builder,
+            handshake_timeout: settings.handshake_timeout.duration(),
+            response_timeout: settings.response_timeout.duration(),
+        }
+    }
+
+    /// Serves `io` until the peer leaves, a bound is passed, or `draining` fires and nothing is in flight any more.
+    pub(crate) async fn serve<I, S, B>(
+        &self,
+        io: I,
+        service: S,
+        connection: Arc<Connection>,
+        draining: CancellationToken,
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S::Future: Send + 'static,
+        B: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+        B::Data: Send,
+    {
+        let io = TokioIo::new(Watched { io, read_bytes: 0, connection: Arc::clone(&connection) });
+        let mut http = pin!(self.builder.serve_connection(io, service));
+        let mut timer = pin!(sleep(self.handshake_timeout));
+        let mut asked_to_end = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = http.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "connection ended");
+                    }
+                    return;
+                }
+                () = draining.cancelled(), if !asked_to_end => {
+                    asked_to_end = true;
+                    // A connection that has not said what it speaks ends on the next poll, which this loop sees to;
+                    // hyper-util alone would sleep on until the peer sends something.
+                    http.as_mut().graceful_shutdown();
+                }
+                () = timer.as_mut() => {
+                    if !connection.speaks.load(Ordering::Relaxed) {
+                        tracing::debug!("connection closed: no HTTP within handshake-timeout");
+                        return;
+                    }
+                    if connection.next_period() {
+                        tracing::debug!("connection closed: an answer was not read within response-timeout");
+                        return;
+                    }
+                    timer.as_mut().reset(Instant::now() + self.response_timeout);
+                }
+            }
+        }
+    }
+}
+
+/// What is known of a connection beside what hyper knows.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// The peer has sent enough to know which HTTP it speaks.
+    speaks: AtomicBool,
+    period: AtomicUsize,
+    /// Answers that were begun in each period and are not yet written out.
+    unread: [AtomicU32; PERIODS],
+}
+
+impl Connection {
+    /// An answer was begun; it counts as unread until the returned guard is dropped.
+    pub(crate) fn unread(self: &Arc<Self>) -> Unread {
+        self.speaks.store(true, Ordering::Relaxed);
+        let period = self.period.load(Ordering::Relaxed) % PERIODS;
+        if let Some(count) = self.unread.get(period) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Unread { connection: Arc::clone(self), period }
+    }
+
+    /// Ends a period; true when an answer of the one before it is still unread.
+    fn next_period(&self) -> bool {
+        let ended = self.period.fetch_add(1, Ordering::Relaxed);
+        let before = (ended + PERIODS - 1) % PERIODS;
+        self.unread.get(before).is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+    }
+}
+
+/// An answer that the peer has not read to its end.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    connection: Arc<Connection>,
+    period: usize,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(count) = self.connection.unread.get(self.period) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Passes bytes through and notices when enough have come in.
+#[derive(Debug)]
+struct Watched<I> {
+    io: I,
+    read_bytes: usize,
+    connection: Arc<Connection>,
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
+        if self.read_bytes < PREFACE_BYTES {
+            self.read_bytes += buf.filled().len() - before;
+            if self.read_bytes >= PREFACE_BYTES {
+                self.connection.speaks.store(true, Ordering::Relaxed);
+            }
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_stay_unread_for_a_whole_period_and_no_longer_than_two() {
+        let connection = Arc::new(Connection::default());
+        let unread = connection.unread();
+        assert!(!connection.next_period(), "the period in which it began");
+        assert!(connection.next_period(), "a whole period later");
+        drop(unread);
+        for _ in 0..2 * PERIODS {
+            assert!(!connection.next_period());
+            drop(connection.unread());
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What one request may cost before anybody looks at it: size of the head, size of the message, and how many at once.
+//!
+//! Every refusal is RESOURCE_EXHAUSTED and names the setting that refused.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
+
+/// RFC 9113, section 6.5.2: what a header counts beside its name and value.
+const HEADER_OVERHEAD_BYTES: usize = 32;
+/// A gRPC message has one byte of flags and four of length before it.
+const GRPC_PREFIX_BYTES: usize = 5;
+
+/// Refuses heads that are larger than `limit_bytes`.
+pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32) -> Result<(), Status> {
+    let size: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD_BYTES).sum();
+    if size > limit_bytes as usize {
+        let text =
+            format!("the request headers have {size} bytes, more than max-header-bytes = {limit_bytes}");
+        return Err(Status::resource_exhausted(text));
+    }
+    Ok(())
+}
+
+/// Counts what is being worked on, and refuses what is too much.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    setting: &'static str,
+    limit: u32,
+    inside: AtomicU32,
+}
+
+/// One place inside a gate, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pass(Arc<Gate>);
+
+impl Gate {
+    pub(crate) fn new(setting: &'static str, limit: u32) -> Arc<Self> {
+        Arc::new(Self { setting, limit, inside: AtomicU32::new(0) })
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
+        let before = self.inside.fetch_add(1, Ordering::Relaxed);
+        let pass = Pass(Arc::clone(self));
+        if before >= self.limit {
+            let text = format!("too many calls at one time: {} = {}", self.setting, self.limit);
+            return Err(Status::resource_exhausted(text));
+        }
+        Ok(pass)
+    }
+
+    /// How many are inside now.
+    pub(crate) fn inside(&self) -> u32 {
+        self.inside.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of a unary gRPC request, which ends in an error when it is larger than one message may be.
+///
+/// The announced length counts, so that a message that will be too large is refused before it is read. (The gateway
+/// bounds the bodies of REST.)
+#[derive(Debug)]
+pub(crate) struct Bounded<B> {
+    inner: B,
+    limit_bytes: u32,
+    read_bytes: usize,
+    /// How many bytes of the prefix were seen, and the length that they announce so far.
+    prefix_bytes: usize,
+    announced_bytes: u32,
+}
+
+impl<B> Bounded<B> {
+    /// A body of one gRPC message.
+    pub(crate) fn new(inner: B, limit_bytes: u32) -> Self {
+        Self { inner, limit_bytes, read_bytes: 0, prefix_bytes: 0, announced_bytes: 0 }
+    }
+
+    fn check(&mut self, data: &Bytes) -> Result<(), Status> {
+        for byte in data.iter().take(GRPC_PREFIX_BYTES.saturating_sub(self.prefix_bytes)) {
+            // The first byte holds flags and is shifted out by the four that follow.
+            self.announced_bytes = (self.announced_bytes << 8) | u32::from(*byte);
+            self.prefix_bytes += 1;
+        }
+        self.read_bytes = self.read_bytes.saturating_add(data.len());
+        let announced = self.prefix_bytes == GRPC_PREFIX_BYTES && self.announced_bytes > self.limit_bytes;
+        if announced || self.read_bytes > (self.limit_bytes as usize).saturating_add(GRPC_PREFIX_BYTES) {
+            return Err(too_large(self.limit_bytes));
+        }
+        Ok(())
+    }
+}
+
+fn too_large(limit_bytes: u32) -> Status {
+    Status::resource_exhausted(format!("the message is larger than max-message-bytes = {limit_bytes}"))
+}
+
+impl<B> Body for Bounded<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            None => None,
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => match self.check(data) {
+                    Ok(()) => Some(Ok(frame)),
+                    Err(status) => Some(Err(status)),
+                },
+                None => Some(Ok(frame)),
+            },
+            Some(Err(_)) => Some(Err(Status::cancelled("the request ended before its message was complete"))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    fn chunks(
+        parts: &[&'static [u8]],
+    ) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin + use<> {
+        let frames: Vec<_> = parts.iter().map(|part| Ok(Frame::data(Bytes::from_static(part)))).collect();
+        http_body_util::StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_is_enough_to_refuse() {
+        let split = chunks(&[&[0], &[0, 0], &[0, 9]]);
+        let status = Bounded::new(split, 8).collect().await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(status.message().contains("max-message-bytes = 8"), "{status}");
+    }
+
+    #[tokio::test]
+    async fn what_fits_passes_and_one_byte_more_does_not() {
+        let fits = chunks(&[&[1, 0, 0, 0, 3], b"abc"]);
+        assert_eq!(Bounded::new(fits, 3).collect().await.unwrap().to_bytes().len(), 8);
+        let more = chunks(&[&[1, 0, 0, 0, 3], b"abcd"]);
+        assert!(Bounded::new(more, 3).collect().await.is_err());
+    }
+
+    #[test]
+    fn a_gate_counts_and_forgets() {
+        let gate = Gate::new("max-requests-in-flight", 1);
+        let pass = gate.enter().unwrap();
+        assert!(gate.enter().unwrap_err().message().contains("max-requests-in-flight = 1"));
+        drop(pass);
+        assert_eq!(gate.inside(), 0);
+        assert!(gate.enter().is_ok());
+    }
+}

@@ -1,0 +1,181 @@
+//! What happens to every request, in order.
+//!
+//! [`Pipeline::call`] and [`Pipeline::layers`] are the list: nothing wraps anything else, so what comes first is what
+//! stands first. All layers work on the head of a request; no body is read before they have agreed.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::Service as _;
+
+use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
+use super::classify::{Call, Face, Methods, Target};
+use super::connection::Connection;
+use super::limits::{self, Bounded, Gate};
+use super::{deadline, request_id};
+use crate::gateway::Gateway;
+use crate::telemetry;
+
+/// What a client needs to know of a message that does not decode fits into this.
+const DECODE_ERROR_MAX_CHARS: usize = 256;
+/// How tonic's codec reports such a message (as INTERNAL, with all of prost's trace), percent-encoded.
+const DECODE_ERROR_PREFIX: &[u8] = b"failed%20to%20decode%20Protobuf%20message";
+
+/// The parts of the service that a request passes.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) methods: Methods,
+    pub(crate) services: Routes,
+    pub(crate) gateway: Gateway,
+    pub(crate) max_message_bytes: u32,
+    pub(crate) max_header_bytes: u32,
+    pub(crate) request_deadline: Duration,
+    pub(crate) requests: Arc<Gate>,
+    pub(crate) streams: Arc<Gate>,
+    pub(crate) draining: CancellationToken,
+}
+
+impl Pipeline {
+    /// One request, from its head to the head of its answer. The rest of the call happens in [`Answer`].
+    pub(crate) async fn call<B>(
+        &self,
+        mut request: Request<B>,
+        connection: &Arc<Connection>,
+        peer: SocketAddr,
+    ) -> Response<Answer>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let started = Instant::now();
+        let id = request_id::of(request.headers());
+        let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
+        rpc.metrics.started();
+        let streams = rpc.streaming;
+        // From here on, whatever happens is written down, even when the caller goes away.
+        let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started });
+
+        request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
+        let outcome = match &target {
+            Ok(target) => {
+                telemetry::in_request(id.clone(), self.layers(request, target, streams, peer)).await
+            }
+            Err(status) => Err(status.clone()),
+        };
+        let (mut response, streaming) = match outcome {
+            Ok(answered) => answered,
+            Err(status) => (self.refuse(face, target.as_ref().ok(), status), None),
+        };
+
+        response.headers_mut().insert(request_id::X_REQUEST_ID, id);
+        let code = code_of(&response, face);
+        let unread = if streaming.is_none() { Some(connection.unread()) } else { None };
+        response.map(|body| Answer::new(body, ending, code, streaming, unread))
+    }
+
+    /// The layers that may refuse.
+    async fn layers<B>(
+        &self,
+        request: Request<B>,
+        target: &Target,
+        streams: bool,
+        peer: SocketAddr,
+    ) -> Result<(Response<Body>, Option<Streaming>), Status>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        limits::head(request.headers(), self.max_header_bytes)?;
+        let time = deadline::of(request.headers(), self.request_deadline)?;
+        if streams {
+            let pass = self.streams.enter()?;
+            let response = self.dispatch(request, target, streams, peer).await?;
+            let draining = Box::pin(self.draining.clone().cancelled_owned());
+            Ok((response, Some(Streaming { _pass: pass, draining })))
+        } else {
+            let _pass = self.requests.enter()?;
+            let response = deadline::within(time, self.dispatch(request, target, streams, peer)).await?;
+            Ok((response, None))
+        }
+    }
+
+    /// Hands the request to whoever answers it. A panic there is INTERNAL for this caller, and nobody else's concern.
+    async fn dispatch<B>(
+        &self,
+        mut request: Request<B>,
+        target: &Target,
+        streams: bool,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Status>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut services = self.services.clone();
+        let limit = self.max_message_bytes;
+        let answered = match target {
+            Target::Services if streams => {
+                // tonic bounds each message of a stream; the stream as a whole has no bound.
+                AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
+            }
+            Target::Services => {
+                let request = request.map(|body| Bounded::new(body, limit));
+                AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
+            }
+            Target::Gateway(matched) => {
+                request.extensions_mut().insert(peer);
+                AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
+            }
+        };
+        answered.map_err(panicked)
+    }
+
+    /// A refusal, in the words of the caller's face.
+    fn refuse(&self, face: Face, target: Option<&Target>, status: Status) -> Response<Body> {
+        match (face, target) {
+            (Face::Grpc, _) => status.into_http(),
+            (Face::Rest, Some(Target::Gateway(matched))) => self.gateway.error(Some(matched), &status),
+            (Face::Rest, _) => self.gateway.error(None, &status),
+        }
+    }
+}
+
+/// tonic reports a message that does not decode as INTERNAL; it is the caller's doing, so it is INVALID_ARGUMENT.
+fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<Body> {
+    let Ok(response) = answer;
+    let headers = response.headers();
+    if grpc_code(headers) != Some(Code::Internal) {
+        return response;
+    }
+    match Status::from_header_map(headers) {
+        Some(status)
+            if headers
+                .get("grpc-message")
+                .is_some_and(|text| text.as_bytes().starts_with(DECODE_ERROR_PREFIX)) =>
+        {
+            let text: String = status.message().chars().take(DECODE_ERROR_MAX_CHARS).collect();
+            Status::invalid_argument(text).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// What the head of an answer says about how the call ended. A gRPC call that is answered with a body ends in its
+/// trailers; the gateway leaves the code among the extensions.
+fn code_of(response: &Response<Body>, face: Face) -> Option<Code> {
+    match face {
+        Face::Grpc => grpc_code(response.headers()),
+        Face::Rest if response.status().is_success() => Some(Code::Ok),
+        Face::Rest => Some(response.extensions().get::<Code>().copied().unwrap_or(Code::Unknown)),
+    }
+}

@@ -1,0 +1,28 @@
+//! The one integration binary: everything the crate promises, over real sockets, each test with a data directory of its
+//! own and nothing but loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and may print"
+)]
+
+mod config;
+mod examples;
+mod expr;
+mod gateway;
+mod grpc;
+mod harness;
+mod kill;
+mod races;
+mod scenario;
+mod scenarios;
+mod server;
+mod store_sled;
+mod store_suite;
+mod strain;
+mod tidy;
+mod wire;
