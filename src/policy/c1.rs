@@ -7,7 +7,9 @@
 mod annotations;
 mod approval;
 mod form;
+mod json;
 mod prepare;
+mod provision;
 mod references;
 mod rules;
 mod scope;

@@ -7,6 +7,8 @@ mod masks;
 mod revisions;
 mod round_trip;
 
+pub use hostile::call;
+
 use countersign::pb::c1::api::policy::v1::policies_client::PoliciesClient;
 use countersign::pb::c1::api::policy::v1::{
     Accept, CreatePolicyRequest, GetPolicyRequest, Policy, PolicyStep, PolicySteps, PolicyType,

@@ -3,6 +3,7 @@
 use super::super::{Path, Report};
 use super::{
     SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, check_expression, form,
+    provision,
 };
 use crate::pb::c1::api::policy::v1::{Policy, PolicyStep, Wait, policy_step::Step, wait::Until};
 
@@ -60,13 +61,7 @@ fn check_step(
                 report.refuse(&at.field("action"), "ACTION_TARGET_MISSING", message);
             }
         }
-        Some(Step::Provision(provision)) => {
-            if let Some(duration) =
-                provision.provision_target.as_ref().and_then(|target| target.grant_duration.as_ref())
-            {
-                check_duration(report, &at.field("provision.provisionTarget.grantDuration"), duration);
-            }
-        }
+        Some(Step::Provision(step)) => provision::check(report, &at.field("provision"), step),
         Some(Step::Accept(_) | Step::Reject(_)) => {}
     }
 }
@@ -104,7 +99,7 @@ fn check_wait(report: &mut Report, at: &Path<'_>, wait: &Wait) {
 }
 
 /// Refuses a span of time that is negative or outside what the protobuf type allows.
-fn check_duration(report: &mut Report, path: &Path<'_>, duration: &prost_types::Duration) {
+pub(super) fn check_duration(report: &mut Report, path: &Path<'_>, duration: &prost_types::Duration) {
     const MAX_SECONDS: i64 = 315_576_000_000;
     if duration.seconds < 0 || duration.nanos < 0 {
         report.refuse(path, "DURATION_NEGATIVE", "a duration is 0s or more");

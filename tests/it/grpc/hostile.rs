@@ -2,8 +2,9 @@
 
 use bytes::{Buf as _, BufMut as _};
 use countersign::pb::c1::api::policy::v1::{
-    ConnectorProvision, CreatePolicyRequest, Form, ListPolicyRequest, MultiStep, Provision, ProvisionPolicy,
-    connector_provision, connector_provision::ProvisionType, policy_step::Step, provision_policy::Typ,
+    ConnectorProvision, CreatePolicyRequest, Form, ListPolicyRequest, MultiStep, PolicyStep, Provision,
+    ProvisionPolicy, connector_provision, connector_provision::ProvisionType, policy_step::Step,
+    provision_policy::Typ,
 };
 use countersign::pb::json::{Entry, Kind, ListValue, Struct, Value};
 use prost::Message;
@@ -11,7 +12,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::{accept, create, get, grant, reason, start};
+use super::{accept, create, get, grant, reason, start, violations};
 use crate::harness::http;
 
 /// Sends bytes as they are.
@@ -53,10 +54,10 @@ impl Decoder for Raw {
 }
 
 /// One call with these bytes as its message.
-pub async fn call(channel: &Channel, method: &'static str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+pub async fn call(channel: &Channel, method: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
-    let path = http::uri::PathAndQuery::from_static(method);
+    let path = http::uri::PathAndQuery::try_from(method).unwrap();
     grpc.unary(Request::new(message), path, Raw).await.map(tonic::Response::into_inner)
 }
 
@@ -108,6 +109,14 @@ fn nested(numbers: Vec<u8>) -> Vec<u8> {
         bytes.push(number << 3 | 2);
         prost::encoding::encode_varint(*size as u64, &mut bytes);
     }
+    bytes
+}
+
+/// A field that has a length.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
     bytes
 }
 
@@ -191,14 +200,34 @@ async fn a_key_twice_in_json_on_the_wire_is_refused() {
     let form = |name: &str| Struct {
         fields: vec![entry("displayName", text(name)), entry("displayName", text("2"))],
     };
-    let cases =
-        [connector(twice.clone()), connector(nested(twice)), Step::Form(Form { form: Some(form("1")) })];
-    for step in cases {
+    let Step::Provision(Provision { provision_policy: Some(inner), .. }) = connector(twice.clone()) else {
+        panic!("a provision step")
+    };
+    let several = MultiStep { provision_steps: vec![ProvisionPolicy::default(), inner] };
+    let config = "provisionPolicy.connector.account.config";
+    let cases = [
+        (connector(twice.clone()), format!("provision.{config}.a"), "FIELD_DUPLICATE"),
+        (connector(nested(twice)), format!("provision.{config}.a[0].a"), "FIELD_DUPLICATE"),
+        (
+            provision(ProvisionPolicy { typ: Some(Typ::MultiStep(several)) }),
+            "provision.provisionPolicy.multiStep.provisionSteps[1].connector.account.config.a".to_owned(),
+            "FIELD_DUPLICATE",
+        ),
+        (Step::Form(Form { form: Some(form("1")) }), "form.form.displayName".to_owned(), "FIELD_DUPLICATE"),
+    ];
+    for (step, place, why) in cases {
         let refused = client.create(grant("Twice", vec![step])).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert_eq!(reason(&refused), "MESSAGE_MALFORMED");
-        assert!(refused.message().contains("key"), "{}", refused.message());
+        assert_eq!(violations(&refused), [(format!("policySteps.grant.steps[0].{place}"), why.to_owned())]);
     }
+    // A message may come in parts that add up, and so may the object.
+    let half =
+        PolicyStep { step: Some(connector(Struct { fields: vec![entry("a", text("1"))] })) }.encode_to_vec();
+    let sequence = field(1, &[half.clone(), half].concat());
+    let entry_of_map = [field(1, b"grant"), field(2, &sequence)].concat();
+    let message = [field(1, b"In parts"), vec![0x18, 0x01], field(4, &entry_of_map)].concat();
+    let refused = call(&server.channel().await, CREATE, message).await.unwrap_err();
+    assert_eq!(violations(&refused)[0].1, "FIELD_DUPLICATE", "{refused:?}");
     // The same key at two places is no key twice.
     let once = Struct { fields: vec![entry("b", text("1")), entry("a", text("2"))] };
     let made = create(&mut client, grant("Once", vec![connector(nested(once))])).await;
