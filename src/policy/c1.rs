@@ -9,6 +9,7 @@ mod annotations;
 mod approval;
 mod expression;
 mod form;
+mod json;
 mod prepare;
 mod provision;
 mod references;

@@ -111,6 +111,26 @@ pub async fn http(
     tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
 }
 
+/// The table of revisions, as `app/records.rs` has it: their keys go on with the policy's id and a number.
+pub const REVISIONS: u8 = 3;
+
+/// One revision of a policy, as it is kept. No API shows them yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Revision {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub time: Option<prost_types::Timestamp>,
+    #[prost(string, tag = "3")]
+    pub actor: String,
+    #[prost(string, tag = "4")]
+    pub method: String,
+    #[prost(string, repeated, tag = "5")]
+    pub mask: Vec<String>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub document: Vec<u8>,
+}
+
 /// A clock that stands still until it is moved. Ids and secrets are those of the machine's clock.
 #[derive(Debug)]
 pub struct ManualClock {
