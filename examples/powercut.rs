@@ -1,11 +1,14 @@
-//! The store's half of the power-cut test: writes as fast as it can and prints what was acknowledged, or checks what is left.
+//! The store's half of the power-cut test: writes as fast as it can and prints what was acknowledged, or
+//! checks what is left.
 //!
-//! `powercut write DIRECTORY SEED` prints one line per acknowledged commit, `writer sequence`, unbuffered, until its disk is
-//! taken away; `write-unsynced` does so without asking the disk to confirm. `powercut check DIRECTORY ACKS SEED` opens the store and looks for every commit of the file ACKS; it fails when one
-//! is missing, damaged or torn. `tests/powercut/run.sh` runs both around the cut. Uses nothing but the store.
+//! `powercut write DIRECTORY SEED` prints one line per acknowledged commit, `writer sequence`, unbuffered,
+//! until its disk is taken away; `write-unsynced` does so without asking the disk to confirm. `powercut check
+//! DIRECTORY ACKS SEED` opens the store and looks for every commit of the file ACKS; it fails when one is
+//! missing, damaged or torn. `tests/powercut/run.sh` runs both around the cut. Uses nothing but the store.
 //!
-//! Each writer has its own keys. A commit writes a document, alternately small and of 120 KiB, an index entry and the
-//! writer's counter, and every eighth deletes an old document with its entry: what a policy service does.
+//! Each writer has its own keys. A commit writes a document, alternately small and of 120 KiB, an index entry
+//! and the writer's counter, and every eighth deletes an old document with its entry: what a policy service
+//! does.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

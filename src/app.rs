@@ -8,6 +8,7 @@ mod answer;
 mod clock;
 mod error;
 mod etag;
+mod expressions;
 mod index;
 mod page;
 mod policies;
@@ -15,6 +16,7 @@ mod records;
 mod references;
 mod replay;
 mod search;
+mod workflows;
 mod words;
 mod write;
 
@@ -23,16 +25,19 @@ pub use clock::{Clock, NoEntropy, SystemClock};
 pub use error::{Error, REFERRERS_LISTED_MAX};
 pub use etag::etag;
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
+pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
 
 use crate::pb;
 use crate::store::table::Key;
 use crate::store::{self, Batch, Direction, Engine, Stored};
 use crate::wire;
+use crate::workflow::Nobody;
 use page::Tokens;
 use records::tables;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+use workflows::Workflows;
 
 /// How often an operation starts again when other writes got in between.
 pub const ATTEMPTS_MAX: u32 = 16;
@@ -53,6 +58,9 @@ pub struct App {
     newest: Uuid,
     /// How a field mask sees a policy.
     policy_type: wire::Type,
+    /// What happens where a document does not say what happens when nobody is found to ask.
+    nobody: Nobody,
+    workflows: Workflows,
 }
 
 /// Why the operations cannot begin.
@@ -73,17 +81,22 @@ pub enum OpenError {
 }
 
 impl App {
-    /// Operations on `store`; on a new store, this writes the key that seals its page tokens.
+    /// Operations on `store`; on a new store, this writes the key that seals its page tokens. `nobody` is what happens
+    /// where a document does not say what happens when nobody is found to ask.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn open(store: Arc<dyn Engine>, clock: Arc<dyn Clock>) -> Result<App, OpenError> {
+    pub async fn open(
+        store: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        nobody: Nobody,
+    ) -> Result<App, OpenError> {
         const POLICY: &str = "c1.api.policy.v1.Policy";
         let policy_type =
             wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
         let tokens = Tokens::new(token_key(store.as_ref(), clock.as_ref()).await?);
         let newest = newest_id(store.as_ref()).await?;
-        Ok(App { store, clock, tokens, newest, policy_type })
+        Ok(App { store, clock, tokens, newest, policy_type, nobody, workflows: Workflows::default() })
     }
 
     /// Reads one record.

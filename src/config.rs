@@ -19,6 +19,7 @@ use std::str::FromStr;
 
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
+use crate::workflow::Nobody;
 pub use value::{Size, Span};
 
 /// Every environment variable of ours starts with this.
@@ -97,6 +98,8 @@ settings! {
     admin_listen: SocketAddr = "127.0.0.1:8081";
     /// Where policies are kept: `sled:DIRECTORY`, or `memory:` for trying out.
     store: Location = "sled:./countersign-data";
+    /// What a policy does when nobody is found to approve and it does not say: `block`, `skip` the step, or `deny`.
+    empty_approvers: Nobody = "block";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.

@@ -10,6 +10,8 @@
 
 pub mod wire;
 pub mod pb;
+pub mod expr;
+pub mod workflow;
 pub mod policy;
 pub mod store;
 pub mod app;

@@ -7,8 +7,8 @@ pub mod codec;
 mod policies;
 mod search;
 pub mod status;
-mod unserved;
+mod validate;
 
 pub use policies::PolicyService;
 pub use search::PolicySearchService;
-pub use unserved::{AccountProvisionPolicyTestService, PolicyValidateService};
+pub use validate::{AccountProvisionPolicyTestService, PolicyValidateService};

@@ -1,16 +1,19 @@
 //! Where bytes are kept: ordered keys, atomic batches with conditions, and a feed of what was committed.
 //!
-//! This is the narrow waist under everything that Countersign stores. An [`Engine`] knows keys and values as bytes and
-//! does not know what they mean; indexes, pages, etags and revisions are written once, above it, and so run on every
-//! engine. Nothing here may import another module of ours, and only `store/sled.rs` may name sled.
+//! This is the narrow waist under everything that Countersign stores. An [`Engine`] knows keys and values as
+//! bytes and does not know what they mean; indexes, pages, etags and revisions are written once, above it,
+//! and so run on every engine. Nothing here may import another module of ours, and only `store/sled.rs` may
+//! name sled.
 //!
 //! What every engine promises, and `tests/it/store_suite.rs` checks for each of them:
 //!
 //! - A batch is applied whole or not at all, and only if all its conditions hold.
-//! - `commit` answers `Ok` only once a power cut could not lose the batch (`memory:` promises this of the process only).
-//! - A read shows only batches that were answered, or were about to be: never one that a power cut could still take back.
-//!   One `get` or one `scan` sees one moment.
-//! - Every commit has its own revision, ascending; every record carries the revision of the commit that wrote it.
+//! - `commit` answers `Ok` only once a power cut could not lose the batch (`memory:` promises this of the
+//!   process only).
+//! - A read shows only batches that were answered, or were about to be: never one that a power cut could
+//!   still take back. One `get` or one `scan` sees one moment.
+//! - Every commit has its own revision, ascending; every record carries the revision of the commit that wrote
+//!   it.
 //! - A reader of the change feed that falls behind is told so and never holds a writer up.
 
 use std::fmt;
@@ -40,8 +43,9 @@ pub use directory::OpenError;
 
 /// The longest key. Keys sit in sled's inner nodes too, so they are kept short.
 pub const KEY_MAX_BYTES: usize = 2 * 1024;
-/// The longest value. sled puts a node of over a quarter of a segment (4 MiB) into a side file that it never syncs, and a
-/// node holds up to 16 records, a few more while it is being split or merged: 27 of these and their keys still fit.
+/// The longest value. sled puts a node of over a quarter of a segment (4 MiB) into a side file that it never
+/// syncs, and a node holds up to 16 records, a few more while it is being split or merged: 27 of these and
+/// their keys still fit.
 pub const VALUE_MAX_BYTES: usize = 144 * 1024;
 /// The most that one batch may write, keys and values together.
 pub const BATCH_MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -51,15 +55,15 @@ pub const BATCH_MAX_ITEMS: usize = 4096;
 pub const SCAN_MAX_RECORDS: usize = 1024;
 /// The most records that one range condition may have to look at.
 pub const CONDITION_RANGE_MAX_RECORDS: usize = 16 * 1024;
-/// Room that must be free on the disk before a group of commits is tried, unless [`Options`] says otherwise. sled stops
-/// for good when a write fails, so a full disk must never reach it. A group is at most 6 MiB, but it may make sled rewrite
-/// the nodes that it touches, and segments of 16 MiB that it cleans on the way.
+/// Room that must be free on the disk before a group of commits is tried, unless [`Options`] says otherwise.
+/// sled stops for good when a write fails, so a full disk must never reach it. A group is at most 6 MiB, but
+/// it may make sled rewrite the nodes that it touches, and segments of 16 MiB that it cleans on the way.
 pub const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 /// How much memory the engine may use for what it read, unless [`Options`] says otherwise.
 pub const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Numbers commits from 1, in the order in which they took effect, for the whole store; 0 means "before any". Numbers may
-/// be skipped.
+/// Numbers commits from 1, in the order in which they took effect, for the whole store; 0 means "before any".
+/// Numbers may be skipped.
 pub type Revision = u64;
 
 /// What an engine's methods return.
@@ -84,7 +88,8 @@ impl KeyRange {
     #[must_use]
     pub fn prefix(prefix: &[u8]) -> KeyRange {
         let mut end = prefix.to_vec();
-        // The smallest key above all that begin with the prefix: the last byte that can be raised is, and the rest goes.
+        // The smallest key above all that begin with the prefix: the last byte that can be raised is, and the
+        // rest goes.
         while let Some(last) = end.pop() {
             if last < u8::MAX {
                 end.push(last + 1);
@@ -135,7 +140,8 @@ impl KeyRange {
         !self.end.is_empty() && self.start >= self.end
     }
 
-    /// The two ends as `BTreeMap::range` and sled take them. Must not be asked of an empty range: a `BTreeMap` panics.
+    /// The two ends as `BTreeMap::range` and sled take them. Must not be asked of an empty range: a
+    /// `BTreeMap` panics.
     fn bounds(&self) -> (std::ops::Bound<&[u8]>, std::ops::Bound<&[u8]>) {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let end = if self.end.is_empty() { Unbounded } else { Excluded(self.end.as_slice()) };
@@ -156,8 +162,8 @@ pub enum Direction {
 pub enum Condition {
     /// The record under `key` is still the one that the commit `revision` wrote; `None` = there is none.
     Unchanged { key: Vec<u8>, revision: Option<Revision> },
-    /// No record in `range` was written by a commit after `revision`; 0 = there is no record in it. Deletions do not count:
-    /// a range that lost records since is unchanged to this condition.
+    /// No record in `range` was written by a commit after `revision`; 0 = there is no record in it. Deletions
+    /// do not count: a range that lost records since is unchanged to this condition.
     RangeUnchangedSince { range: KeyRange, revision: Revision },
 }
 
@@ -245,19 +251,19 @@ pub struct Committed {
     pub revision: Revision,
 }
 
-/// Why an operation failed, by what the caller should do about it. The text is for our log: none of it is meant for a
-/// client, and a key may name things that are not everybody's business.
+/// Why an operation failed, by what the caller should do about it. The text is for our log: none of it is
+/// meant for a client, and a key may name things that are not everybody's business.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Read again, decide again. `condition` is the index of the first condition that did not hold, `key` its key or the
-    /// record that broke it. Nothing was written.
+    /// Read again, decide again. `condition` is the index of the first condition that did not hold, `key` its
+    /// key or the record that broke it. Nothing was written.
     #[error("condition {condition} of the batch does not hold")]
     Conflict { condition: usize, key: Vec<u8> },
     /// Make room on the disk; until then only reads work. Nothing was written.
     #[error("the disk is full: {free_bytes} bytes are free and {reserve_bytes} are kept in reserve")]
     Full { free_bytes: u64, reserve_bytes: u64 },
-    /// The store cannot promise durability any more, and takes no write until the process is started again. A commit that
-    /// got this may or may not be there afterwards.
+    /// The store cannot promise durability any more, and takes no write until the process is started again. A
+    /// commit that got this may or may not be there afterwards.
     #[error("the store takes no writes: {why}")]
     NotReady { why: String },
     /// Restore from a backup: a record is not what was written. Trying again does not help.
@@ -274,7 +280,8 @@ pub enum Error {
     Closed,
 }
 
-/// Whether the store takes writes. A full disk does not make it unready: reads go on and writes come back by themselves.
+/// Whether the store takes writes. A full disk does not make it unready: reads go on and writes come back by
+/// themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     Ready,
@@ -286,7 +293,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// The record under `key`.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Stored>, Error>>;
 
-    /// At most `limit` records of `range` (and at most [`SCAN_MAX_RECORDS`]), in the order of their keys or against it.
+    /// At most `limit` records of `range` (and at most [`SCAN_MAX_RECORDS`]), in the order of their keys or
+    /// against it.
     fn scan<'a>(
         &'a self,
         range: KeyRange,
@@ -294,11 +302,13 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Bytes, Stored)>, Error>>;
 
-    /// Applies `batch`. One without writes only checks its conditions, and gets the latest revision. The batch is handed over when this is called, not when the future is first polled. When the future is
+    /// Applies `batch`. One without writes only checks its conditions, and gets the latest revision. The
+    /// batch is handed over when this is called, not when the future is first polled. When the future is
     /// dropped before it is done, the batch takes effect or does not.
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Committed, Error>>;
 
-    /// What is committed from now on: every commit after [`Changes::since`], in order, published once it is durable.
+    /// What is committed from now on: every commit after [`Changes::since`], in order, published once it is
+    /// durable.
     fn changes(&self) -> Changes;
 
     /// The latest commit that reads show.
@@ -307,7 +317,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Whether the store takes writes; the receiver can be read at any time and waited on.
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// Answers every commit that was handed over, then lets go of files and locks. Every later call gets [`Error::Closed`].
+    /// Answers every commit that was handed over, then lets go of files and locks. Every later call gets
+    /// [`Error::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -331,7 +342,8 @@ pub type SyncData = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
 /// Says how many bytes may still be written to the disk that holds the file.
 pub type FreeBytes = Arc<dyn Fn(&File) -> io::Result<u64> + Send + Sync>;
 
-/// How the store asks the machine for durability and for room. Replaced by tests, to see what happens when it refuses.
+/// How the store asks the machine for durability and for room. Replaced by tests, to see what happens when it
+/// refuses.
 #[derive(Clone)]
 pub struct Device {
     pub sync_data: SyncData,

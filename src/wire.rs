@@ -17,6 +17,7 @@
 
 mod check;
 pub mod json;
+mod map_key;
 pub mod mask;
 mod read;
 mod schema;

@@ -18,6 +18,14 @@ pub enum Error {
         /// The id that was asked for.
         id: String,
     },
+    /// The policy was stored by an earlier version, and has faults that this one does not store: mend it by an update.
+    #[error("policy {id} does not compile: {}", summary(.violations))]
+    Uncompiled {
+        /// The policy.
+        id: String,
+        /// What is wrong with it.
+        violations: Violations,
+    },
     /// An `Idempotency-Key` was used before, for another request: use a new key.
     #[error("the idempotency key was used before for another request")]
     KeyReused,
@@ -80,7 +88,7 @@ impl From<Violation> for Error {
 
 /// One violation of a request, outside the documents that `policy` checks.
 pub(super) fn invalid(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Error {
-    Violation { path: path.into(), code, message: message.into() }.into()
+    Violation { path: path.into(), span: None, code, message: message.into() }.into()
 }
 
 /// The first violation in full and how many more there are, since a status message is one line.

@@ -43,16 +43,23 @@ impl Replay {
     }
 }
 
+/// What is known of a key.
+pub(super) enum Replayed {
+    /// The first answer to the same request.
+    Answer(Box<Answer<CreatePolicyResponse>>),
+    /// Nothing that still counts. The record under the key, if there is one, was written by this commit; that nobody
+    /// writes another is a condition of taking the key.
+    Nothing(Option<store::Revision>),
+}
+
 impl App {
     /// The first answer to the same request under the same key, if it was given within the last day.
-    pub(super) async fn replayed(
-        &self,
-        replay: Option<&Replay>,
-    ) -> Result<Option<Answer<CreatePolicyResponse>>, Error> {
-        let Some(replay) = replay else { return Ok(None) };
-        let Some((_, record)) = self.remembered(replay).await? else { return Ok(None) };
+    pub(super) async fn replayed(&self, replay: Option<&Replay>) -> Result<Replayed, Error> {
+        let Some(replay) = replay else { return Ok(Replayed::Nothing(None)) };
+        let Some(stored) = self.read(&replay.record_key()).await? else { return Ok(Replayed::Nothing(None)) };
+        let record: ReplayRecord = read(&stored.value)?;
         if record.ends <= self.clock.now().seconds {
-            return Ok(None);
+            return Ok(Replayed::Nothing(Some(stored.revision)));
         }
         if record.request != replay.request {
             return Err(Error::KeyReused);
@@ -61,24 +68,20 @@ impl App {
         let revision: RevisionRecord = read(&self.read(&key).await?.ok_or(Error::Damaged)?.value)?;
         let policy: Policy = read(&revision.document)?;
         let etag = Some(etag(1, &revision.document));
-        Ok(Some(Answer {
-            message: CreatePolicyResponse { policy: Some(policy) },
-            etag,
-            warnings: record.warnings,
-        }))
+        let message = CreatePolicyResponse { policy: Some(policy) };
+        Ok(Replayed::Answer(Box::new(Answer { message, etag, warnings: record.warnings })))
     }
 
-    /// Adds to `batch` that the key is taken, if nobody took it in between, and clears a few keys that have ended.
-    pub(super) async fn remember(
+    /// Adds to `batch` that the key is taken, if it is still as [`App::replayed`] found it, which is `before`.
+    pub(super) fn remember(
         &self,
         batch: &mut Batch,
         replay: &Replay,
+        before: Option<store::Revision>,
         policy: &Policy,
         warnings: &[String],
-    ) -> Result<(), Error> {
+    ) {
         let now = self.clock.now().seconds;
-        self.clear_ended(batch, now).await?;
-        let seen = self.remembered(replay).await?.map(|(revision, _)| revision);
         let key = replay.record_key();
         let record = ReplayRecord {
             request: replay.request.clone(),
@@ -91,16 +94,23 @@ impl App {
             .text(&replay.actor)
             .text(&replay.key)
             .into_bytes();
-        batch.require_unchanged(key.clone(), seen).put(key, record.encode_to_vec()).put(end, Bytes::new());
-        Ok(())
+        batch.require_unchanged(key.clone(), before).put(key, record.encode_to_vec()).put(end, Bytes::new());
     }
 
-    async fn remembered(&self, replay: &Replay) -> Result<Option<(store::Revision, ReplayRecord)>, Error> {
-        let Some(stored) = self.read(&replay.record_key()).await? else { return Ok(None) };
-        Ok(Some((stored.revision, read(&stored.value)?)))
+    /// Clears away a few keys that have ended. In a batch of its own, after the create and whatever comes of it: two
+    /// creates that clear the same keys are no reason to refuse one of them.
+    pub(super) async fn clear_ended(&self) {
+        let mut batch = Batch::new();
+        if let Err(error) = self.ended(&mut batch).await {
+            tracing::warn!(%error, "idempotency keys that have ended cannot be read");
+        } else if !batch.writes.is_empty() {
+            // Who comes next tries again.
+            let _ = self.commit(batch).await;
+        }
     }
 
-    async fn clear_ended(&self, batch: &mut Batch, now: i64) -> Result<(), Error> {
+    async fn ended(&self, batch: &mut Batch) -> Result<(), Error> {
+        let now = self.clock.now().seconds;
         let mut ended = Key::new(tables::REPLAY_END).range();
         ended.end = Key::new(tables::REPLAY_END).u64(seconds(now)).into_bytes();
         for (key, _) in self.store.scan(ended, Direction::Ascending, CLEARED_MAX).await? {

@@ -43,7 +43,8 @@ impl App {
         } else {
             self.walked(&arguments, &filter, cursor, size).await?
         };
-        let list = self.policies(found.ids).await?;
+        let mut list = self.policies(found.ids).await?;
+        list.retain(|policy| arguments.include_deleted || policy.deleted_at.is_none());
         let next_page_token = found.next.map(|cursor| self.tokens.seal(&call, cursor)).unwrap_or_default();
         Ok(SearchPoliciesResponse { list, next_page_token }.into())
     }

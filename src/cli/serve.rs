@@ -57,12 +57,16 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     running.stop();
+    let end = async {
+        let drained = running.ended().await;
+        store.close().await;
+        drained
+    };
     let drained = tokio::select! {
-        drained = running.ended() => drained,
+        drained = end => drained,
         _ = terminate.recv() => return Err(Failure::failed("left at once, on a second signal")),
         _ = interrupt.recv() => return Err(Failure::failed("left at once, on a second signal")),
     };
-    store.close().await;
     match drained.calls_cut {
         0 => Ok(()),
         cut => Err(Failure::failed(format!("{cut} calls were cut off at shutdown-grace"))),

@@ -1,20 +1,25 @@
-//! ConductorOne-shaped documents: everything that must hold before one is stored.
+//! ConductorOne-shaped documents: everything that must hold before one is stored, and what it means.
 //!
 //! [`prepare`] brings a document into the shape in which it is kept (fields that only the service sets are cleared, the
-//! baseline that the original would add is added); [`check`] reports every fault of the result and lists the other
-//! policies it refers to. Whether those exist is for `app` to find out, since only it has a store.
+//! baseline that the original would add is added). [`compile`] makes a [`Workflow`] of the result or reports every fault
+//! of it. [`references`] lists the other policies it refers to; whether those exist is for `app` to find out, since only
+//! it has a store.
 
 mod annotations;
 mod approval;
+mod expression;
 mod form;
 mod prepare;
+mod provision;
 mod references;
 mod rules;
 mod scope;
 mod steps;
+mod wait;
 
 use super::{Path, Report, Violations, Warning};
-use crate::pb::c1::api::policy::v1::{Policy, PolicyType, policy_post_actions};
+use crate::pb::c1::api::policy::v1::{Policy, PolicyType, policy_post_actions::Action as PostAction};
+use crate::workflow::{Afterwards, Destination, Nobody, Workflow};
 
 pub use annotations::merge as merge_annotations;
 pub use prepare::prepare;
@@ -26,8 +31,6 @@ pub const SEQUENCES_MAX: usize = 64;
 pub const STEPS_MAX: usize = 100;
 /// The most rules in one policy.
 pub const RULES_MAX: usize = 128;
-/// The longest expression, in bytes.
-pub const EXPRESSION_MAX_BYTES: usize = 4096;
 /// The longest display name, in bytes; it is a key of the search index.
 pub const DISPLAY_NAME_MAX_BYTES: usize = 512;
 /// The longest description, in bytes; each of its words is a key of the search index.
@@ -37,28 +40,39 @@ pub const SEQUENCE_KEY_MAX_BYTES: usize = 256;
 /// The most users that one approval may name, and the fewest is 1 (reference: section 1.3).
 pub const APPROVERS_MAX: usize = 32;
 
-/// What a check must know that is not in the document.
+/// What compiling must know that is not in the document.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings<'a> {
     /// The id of the policy being written; `None` while it is being created.
     pub own_id: Option<&'a str>,
+    /// What happens where a document does not say what happens when nobody is found to ask.
+    pub nobody: Nobody,
 }
 
-/// Reports every fault of a prepared document; if there is none, what its author should know.
+/// A document that has no fault.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What it means.
+    pub workflow: Workflow,
+    /// What its author should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Compiles a prepared document.
 ///
 /// # Errors
 /// All violations together, each at its path.
-pub fn check(policy: &Policy, around: Surroundings<'_>) -> Result<Vec<Warning>, Violations> {
+pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Violations> {
     let mut report = Report::default();
     let root = Path::ROOT;
     check_texts(&mut report, policy);
     check_type(&mut report, policy);
     annotations::check(&mut report, &root.field("annotations"), &policy.annotations);
     scope::check(&mut report, &root.field("scope"), policy.scope.as_ref());
-    check_baseline(&mut report, policy, around);
-    steps::check_sequences(&mut report, &root.field("policySteps"), policy, around);
-    rules::check(&mut report, &root.field("rules"), policy, around);
-    check_post_actions(&mut report, policy);
+    let baseline = compile_baseline(&mut report, policy, around);
+    let sequences = steps::compile_sequences(&mut report, &root.field("policySteps"), policy, around);
+    let routes = rules::compile(&mut report, &root.field("rules"), policy, around);
+    let afterwards = compile_post_actions(&mut report, policy);
     #[allow(deprecated, reason = "whoever still sets the field should know")]
     if policy.reassign_tasks_to_delegates {
         let path = root.field("reassignTasksToDelegates");
@@ -68,7 +82,9 @@ pub fn check(policy: &Policy, around: Surroundings<'_>) -> Result<Vec<Warning>, 
             "this field has no effect any more; use allowDelegation of an approval",
         );
     }
-    report.finish()
+    let workflow = Workflow { routes, baseline, sequences, afterwards };
+    rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
+    Ok(Compiled { warnings: report.finish()?, workflow })
 }
 
 /// The policy's type; `Unspecified` also for a number that no type has.
@@ -89,13 +105,13 @@ pub fn baseline_key(policy: &Policy) -> Option<&'static str> {
 }
 
 fn check_texts(report: &mut Report, policy: &Policy) {
-    let name = Path::ROOT;
-    let name = name.field("displayName");
+    let root = Path::ROOT;
+    let name = root.field("displayName");
     if policy.display_name.trim().is_empty() {
         report.refuse(&name, "DISPLAY_NAME_REQUIRED", "a policy needs a display name");
     }
     check_length(report, &name, &policy.display_name, DISPLAY_NAME_MAX_BYTES);
-    check_length(report, &Path::ROOT.field("description"), &policy.description, DESCRIPTION_MAX_BYTES);
+    check_length(report, &root.field("description"), &policy.description, DESCRIPTION_MAX_BYTES);
 }
 
 /// Refuses a text longer than `max_bytes`.
@@ -105,59 +121,53 @@ fn check_length(report: &mut Report, path: &Path<'_>, text: &str, max_bytes: usi
     }
 }
 
-/// Refuses an expression that is empty or too long; what it means is not looked at here.
-fn check_expression(report: &mut Report, path: &Path<'_>, text: &str) {
-    if text.trim().is_empty() {
-        report.refuse(path, "EXPRESSION_EMPTY", "an expression is needed; `true` matches always");
-    } else if text.len() > EXPRESSION_MAX_BYTES {
-        let message =
-            format!("{} bytes; the limit of an expression is {EXPRESSION_MAX_BYTES} bytes", text.len());
-        report.refuse(path, "EXPRESSION_TOO_LONG", message);
-    }
-}
-
-/// Refuses a number that the enum does not have.
-fn check_enum<E: TryFrom<i32>>(report: &mut Report, path: &Path<'_>, number: i32) {
-    if E::try_from(number).is_err() {
+/// The value of an enum. A number that the enum does not have is refused and counts as its zero.
+fn enum_value<E: TryFrom<i32> + Default>(report: &mut Report, path: &Path<'_>, number: i32) -> E {
+    E::try_from(number).unwrap_or_else(|_| {
         report.refuse(path, "ENUM_VALUE_UNKNOWN", format!("{number} is not a value of this enum"));
-    }
+        E::default()
+    })
 }
 
 fn check_type(report: &mut Report, policy: &Policy) {
-    let path = Path::ROOT;
-    let path = path.field("policyType");
-    check_enum::<PolicyType>(report, &path, policy.policy_type);
+    let root = Path::ROOT;
+    let path = root.field("policyType");
+    enum_value::<PolicyType>(report, &path, policy.policy_type);
     if policy.policy_type == PolicyType::Unspecified as i32 {
         let message = "the policy has no type, so it has no baseline and nothing will run it";
         report.warn(&path, "POLICY_TYPE_UNSPECIFIED", message);
     }
 }
 
-fn check_baseline(report: &mut Report, policy: &Policy, around: Surroundings<'_>) {
+/// Where a request goes that no rule decides.
+fn compile_baseline(report: &mut Report, policy: &Policy, around: Surroundings<'_>) -> Destination {
+    let key = baseline_key(policy).filter(|key| policy.policy_steps.contains_key(*key));
     if policy.baseline_policy_id.is_empty() {
-        return;
+        return key.map_or(Destination::Nowhere, |key| Destination::Sequence(key.to_owned()));
     }
-    let path = Path::ROOT;
-    let path = path.field("baselinePolicyId");
+    let root = Path::ROOT;
+    let path = root.field("baselinePolicyId");
     if Some(policy.baseline_policy_id.as_str()) == around.own_id {
         report.refuse(&path, "REFERENCE_TO_SELF", "a policy cannot be its own baseline");
     }
-    if let Some(key) = baseline_key(policy).filter(|key| policy.policy_steps.contains_key(*key)) {
+    if let Some(key) = key {
         let message = format!("policySteps has a baseline entry `{key}` already; give one or the other");
         report.refuse(&path, "BASELINE_TWICE", message);
     }
+    Destination::Policy(policy.baseline_policy_id.clone())
 }
 
-fn check_post_actions(report: &mut Report, policy: &Policy) {
-    let path = Path::ROOT;
-    let path = path.field("postActions");
+fn compile_post_actions(report: &mut Report, policy: &Policy) -> Vec<Afterwards> {
+    let root = Path::ROOT;
+    let path = root.field("postActions");
+    let mut afterwards = Vec::new();
     for (n, action) in policy.post_actions.iter().enumerate() {
         let at = path.index(n);
         match action.action {
             None => {
                 report.warn(&at, "POST_ACTION_EMPTY", "this post action names no action and does nothing")
             }
-            Some(policy_post_actions::Action::CertifyRemediateImmediately(_)) => {
+            Some(PostAction::CertifyRemediateImmediately(on)) => {
                 if !matches!(type_of(policy), PolicyType::Certify | PolicyType::Unspecified) {
                     let at = at.field("certifyRemediateImmediately");
                     report.refuse(
@@ -166,7 +176,9 @@ fn check_post_actions(report: &mut Report, policy: &Policy) {
                         "only a certify policy can have this post action",
                     );
                 }
+                afterwards.push(Afterwards::RemediateImmediately(on));
             }
         }
     }
+    afterwards
 }

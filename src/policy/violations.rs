@@ -4,6 +4,7 @@
 //! released, keeps its meaning (AIP-193).
 
 use super::Path;
+use crate::expr::{Diagnostic, Position, Severity};
 use std::fmt;
 
 /// The most violations that one answer carries; a document with more is told how many were left out.
@@ -17,10 +18,21 @@ pub const WARNINGS_MAX: usize = 32;
 pub struct Violation {
     /// Where, in the client's spelling; empty for the document as a whole.
     pub path: String,
+    /// Where in the expression at that path, if it is one.
+    pub span: Option<Place>,
     /// Which rule: upper case, stable.
     pub code: &'static str,
     /// A sentence for people.
     pub message: String,
+}
+
+/// A place in an expression: lines and columns from 1, in characters; the end is after the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where it starts.
+    pub start: Position,
+    /// Where it ends.
+    pub end: Position,
 }
 
 /// Something that the author of an accepted document should know.
@@ -28,6 +40,8 @@ pub struct Violation {
 pub struct Warning {
     /// Where, in the client's spelling.
     pub path: String,
+    /// Where in the expression at that path, if it is one.
+    pub span: Option<Place>,
     /// Which finding: upper case, stable.
     pub code: &'static str,
     /// A sentence for people.
@@ -75,16 +89,38 @@ impl Report {
     /// Notes a reason to refuse the document, for a path that is text already.
     pub fn refuse_at(&mut self, path: String, code: &'static str, message: impl Into<String>) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { path, code, message: message.into() });
+            self.violations.push(Violation { path, span: None, code, message: message.into() });
         } else {
             self.left_out += 1;
+        }
+    }
+
+    /// Notes a fault of the expression at `path`, or something that its author should know. The sentence says the line
+    /// and the column, for readers of the sentence alone.
+    pub fn diagnose(&mut self, path: &Path<'_>, diagnostic: &Diagnostic) {
+        let Diagnostic { code, severity, message, start, end, .. } = diagnostic;
+        let message = format!("{message} (line {}, column {})", start.line, start.column);
+        let span = Some(Place { start: *start, end: *end });
+        match severity {
+            Severity::Error => {
+                self.refuse(path, code.as_str(), message);
+                if let Some(last) = self.violations.last_mut().filter(|_| self.left_out == 0) {
+                    last.span = span;
+                }
+            }
+            Severity::Warning => {
+                self.warn(path, code.as_str(), message);
+                if let Some(last) = self.warnings.last_mut() {
+                    last.span = span;
+                }
+            }
         }
     }
 
     /// Notes something that the author should know.
     pub fn warn(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
         if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(Warning { path: path.to_string(), code, message: message.into() });
+            self.warnings.push(Warning { path: path.to_string(), span: None, code, message: message.into() });
         }
     }
 
@@ -95,7 +131,12 @@ impl Report {
         }
         if self.left_out > 0 {
             let message = format!("{} more violations are not listed", self.left_out);
-            self.violations.push(Violation { path: String::new(), code: "MORE_VIOLATIONS", message });
+            self.violations.push(Violation {
+                path: String::new(),
+                span: None,
+                code: "MORE_VIOLATIONS",
+                message,
+            });
         }
         Err(Violations(self.violations))
     }

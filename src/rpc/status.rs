@@ -16,7 +16,8 @@ pub const DOMAIN: &str = "countersign";
 pub fn of(error: &Error) -> Status {
     let message = error.to_string();
     match error {
-        Error::Invalid(violations) => invalid(&message, violations),
+        Error::Invalid(violations) => invalid(Code::InvalidArgument, &message, violations),
+        Error::Uncompiled { violations, .. } => invalid(Code::FailedPrecondition, &message, violations),
         Error::NotFound { id } => with(Code::NotFound, &message, "POLICY_NOT_FOUND", &[("id", id)]),
         Error::KeyReused => with(Code::AlreadyExists, &message, "IDEMPOTENCY_KEY_REUSED", &[]),
         Error::InUse { id, referrers } => in_use(&message, id, referrers),
@@ -46,11 +47,6 @@ pub(super) fn invalid_metadata(key: &'static str, fault: &str) -> Status {
     with(Code::InvalidArgument, &format!("{key} {fault}"), "METADATA_INVALID", &[("key", key)])
 }
 
-/// An RPC that is declared but not served.
-pub(super) fn unserved(method: &str) -> Status {
-    with(Code::Unimplemented, &format!("{method} is not served by this version"), "NOT_SERVED", &[])
-}
-
 /// A status with its `ErrorInfo`.
 fn with(code: Code, message: &str, reason: &str, metadata: &[(&str, &str)]) -> Status {
     Status::with_error_details(code, message, info(reason, metadata))
@@ -63,7 +59,7 @@ fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
 }
 
 /// The reason of the status is that of the first violation; each violation also has its own.
-fn invalid(message: &str, violations: &Violations) -> Status {
+fn invalid(code: Code, message: &str, violations: &Violations) -> Status {
     let reason = violations.iter().next().map_or("INVALID", |first| first.code);
     let mut details = info(reason, &[]);
     let fields = violations.iter().map(|violation| FieldViolation {
@@ -73,7 +69,7 @@ fn invalid(message: &str, violations: &Violations) -> Status {
         localized_message: None,
     });
     details.set_bad_request(fields.collect::<Vec<_>>());
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    Status::with_error_details(code, message, details)
 }
 
 fn in_use(message: &str, id: &str, referrers: &[String]) -> Status {

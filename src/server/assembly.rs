@@ -23,6 +23,9 @@ pub enum AssemblyError {
     /// The store was opened but cannot be read.
     #[error(transparent)]
     App(#[from] app::OpenError),
+    /// The policies in the store cannot be read.
+    #[error("the policies in the store cannot be read: {0}")]
+    Policies(app::Error),
     /// An http rule in the protos cannot be served.
     #[error(transparent)]
     Rule(#[from] BadRule),
@@ -54,9 +57,10 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
     }));
     let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
     let store = opened.map_err(|_| AssemblyError::Interrupted)??;
-    let app = Arc::new(App::open(Arc::clone(&store), clock).await?);
+    let app = Arc::new(App::open(Arc::clone(&store), clock, settings.empty_approvers).await?);
+    report_uncompiled(&app).await?;
     let parts = Parts {
-        services: services(&app),
+        services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
         gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE))?,
         metrics,
@@ -65,15 +69,30 @@ pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Asse
     Ok(Assembled { running: start(settings, parts).await?, store })
 }
 
-/// Every service of this crate.
-fn services(app: &Arc<App>) -> Routes {
-    let policies = rpc::PolicyService::new(Arc::clone(app));
-    let search = rpc::PolicySearchService::new(Arc::clone(app));
+/// Lists the policies that an earlier version stored and this one would not. They can be read and deleted.
+async fn report_uncompiled(app: &App) -> Result<(), AssemblyError> {
+    for app::Uncompiled { id, violations } in app.uncompiled().await.map_err(AssemblyError::Policies)? {
+        let violations: Vec<String> =
+            violations.iter().map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect();
+        tracing::warn!(policy = id, violations = violations.join("; "), "a stored policy does not compile");
+    }
+    Ok(())
+}
+
+/// Every service of this crate. tonic's own limit is set to ours, which the pipeline has enforced by then.
+fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
+    let policies = c1::policies_server::PoliciesServer::new(rpc::PolicyService::new(Arc::clone(app)));
+    let search =
+        c1::policy_search_server::PolicySearchServer::new(rpc::PolicySearchService::new(Arc::clone(app)));
+    let validate = c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService::new(
+        Arc::clone(app),
+    ));
+    let test = c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
+        rpc::AccountProvisionPolicyTestService::new(Arc::clone(app)),
+    );
     Routes::default()
-        .add_service(c1::policies_server::PoliciesServer::new(policies))
-        .add_service(c1::policy_search_server::PolicySearchServer::new(search))
-        .add_service(c1::policy_validate_server::PolicyValidateServer::new(rpc::PolicyValidateService))
-        .add_service(c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
-            rpc::AccountProvisionPolicyTestService,
-        ))
+        .add_service(policies.max_decoding_message_size(message_max_bytes))
+        .add_service(search.max_decoding_message_size(message_max_bytes))
+        .add_service(validate.max_decoding_message_size(message_max_bytes))
+        .add_service(test.max_decoding_message_size(message_max_bytes))
 }

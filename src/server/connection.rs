@@ -92,10 +92,9 @@ impl Http {
                     return;
                 }
                 () = draining.cancelled(), if !asked_to_end => {
-                    if !connection.speaks.load(Ordering::Relaxed) {
-                        return;
-                    }
                     asked_to_end = true;
+                    // A connection that has not said what it speaks ends on the next poll, which this loop sees to;
+                    // hyper-util alone would sleep on until the peer sends something.
                     http.as_mut().graceful_shutdown();
                 }
                 () = timer.as_mut() => {

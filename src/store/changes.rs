@@ -1,8 +1,8 @@
 //! The feed of what was committed: in order, after it is durable, and never in a writer's way.
 //!
-//! It carries keys, not values: whoever needs the value reads it, and gets the newest. The feed keeps the last
-//! [`BACKLOG_MAX_COMMITS`] commits; a reader that is further behind gets [`ChangesError::Lagged`] once and goes on from
-//! there, after it has read again whatever it watches.
+//! It carries keys, not values: whoever needs the value reads it, and gets the newest. The feed keeps the
+//! last [`BACKLOG_MAX_COMMITS`] commits; a reader that is further behind gets [`ChangesError::Lagged`] once
+//! and goes on from there, after it has read again whatever it watches.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
 //! The one thread that writes, and the state that it shares with readers.
 //!
-//! Commits wait in a bounded queue. The thread takes all that are waiting, up to a limit, as one group: it decides them in
-//! order, hands their writes to the disk engine as one atomic batch, waits until the disk confirms them, and only then lets
-//! readers see them, answers, and publishes. While it waits for the disk, the next group gathers, so the more writers there
-//! are the more of them share one `fdatasync`.
+//! Commits wait in a bounded queue. The thread takes all that are waiting, up to a limit, as one group: it
+//! decides them in order, hands their writes to the disk engine as one atomic batch, waits until the disk
+//! confirms them, and only then lets readers see them, answers, and publishes. While it waits for the disk,
+//! the next group gathers, so the more writers there are the more of them share one `fdatasync`.
 //!
-//! Once the disk refused to confirm a group nothing is known about what it holds: the thread then refuses this and every
-//! later commit, and readers go on seeing the last state that was confirmed.
+//! Once the disk refused to confirm a group nothing is known about what it holds: the thread then refuses
+//! this and every later commit, and readers go on seeing the last state that was confirmed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -52,8 +52,8 @@ pub(super) struct Visible {
     pub(super) feed: Option<Feed>,
 }
 
-/// What the committer and the readers share. A reader holds the read lock for one `get` or `scan`; the committer takes the
-/// write lock twice a group, never while it waits for the disk.
+/// What the committer and the readers share. A reader holds the read lock for one `get` or `scan`; the
+/// committer takes the write lock twice a group, never while it waits for the disk.
 #[derive(Debug)]
 pub(super) struct Shared {
     visible: RwLock<Visible>,
@@ -71,7 +71,8 @@ impl Shared {
         }
     }
 
-    // The state is only ever replaced by whole values under the lock, so one that a panic left behind is whole too.
+    // The state is only ever replaced by whole values under the lock, so one that a panic left behind is
+    // whole too.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Visible> {
         self.visible.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,7 +123,8 @@ impl Queue {
     }
 }
 
-/// Starts the thread. It ends, and `ended` is dropped, when the last [`Queue`] is gone and all it held is answered.
+/// Starts the thread. It ends, and `ended` is dropped, when the last [`Queue`] is gone and all it held is
+/// answered.
 pub(super) fn start(
     disk: Arc<Disk>,
     shared: Arc<Shared>,

@@ -1,8 +1,10 @@
-//! The data directory, before any engine looks into it: is it ours, may we use it, and is it the format that we know.
+//! The data directory, before any engine looks into it: is it ours, may we use it, and is it the format that
+//! we know.
 //!
-//! A file named [`MARKER`] says that the directory is ours and in which format; the process that uses the directory holds a
-//! lock on it. A file named [`CLOSED`] is there while nobody does, and says what the last user left behind, so that records
-//! that vanished in the meantime are noticed. This module writes nothing else, and knows no engine's files.
+//! A file named [`MARKER`] says that the directory is ours and in which format; the process that uses the
+//! directory holds a lock on it. A file named [`CLOSED`] is there while nobody does, and says what the last
+//! user left behind, so that records that vanished in the meantime are noticed. This module writes nothing
+//! else, and knows no engine's files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -109,13 +111,14 @@ impl DataDirectory {
         Ok(DataDirectory { path: path.to_owned(), _marker: marker, closed_at })
     }
 
-    /// The revision that the last user of the directory closed it at; `None` when it was killed, or there was none.
+    /// The revision that the last user of the directory closed it at; `None` when it was killed, or there was
+    /// none.
     pub(super) fn closed_at(&self) -> Option<Revision> {
         self.closed_at
     }
 
-    /// Makes every file that is in the directory now, and its name, durable, and notes that the directory is in use. Must
-    /// be called after the engine made its files and before the first write is answered.
+    /// Makes every file that is in the directory now, and its name, durable, and notes that the directory is
+    /// in use. Must be called after the engine made its files and before the first write is answered.
     pub(super) fn begin(&self) -> io::Result<()> {
         match fs::remove_file(self.path.join(CLOSED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -160,7 +163,8 @@ fn make_durably(path: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// Whether nothing is in the directory, apart from what a file system puts there, or a marker that was never finished.
+/// Whether nothing is in the directory, apart from what a file system puts there, or a marker that was never
+/// finished.
 fn is_empty(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         if entry?.file_name() != "lost+found" {

@@ -1,8 +1,9 @@
 //! A group of commits on its way to the disk: what it changes, and how the records look before and after.
 //!
-//! The committer decides each batch against the state that the earlier batches of the group leave behind. Readers see, until
-//! the group is durable, the state before it, although the disk engine already shows the new one. Both are the same merge of
-//! what the disk engine shows with a [`Staged`] map, so it is written once, here. Nothing here waits or writes.
+//! The committer decides each batch against the state that the earlier batches of the group leave behind.
+//! Readers see, until the group is durable, the state before it, although the disk engine already shows the
+//! new one. Both are the same merge of what the disk engine shows with a [`Staged`] map, so it is written
+//! once, here. Nothing here waits or writes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! The store without a disk: a `BTreeMap` behind a lock. For trying things out, and for tests of what is above.
+//! The store without a disk: a `BTreeMap` behind a lock. For trying things out, and for tests of what is
+//! above.
 //!
 //! It keeps every promise of [`Engine`] except that it survives the process.
 
@@ -35,7 +36,8 @@ impl Memory {
         Memory { state: RwLock::new(state), health: watch::Sender::new(Health::Ready) }
     }
 
-    // No code panics while it holds the lock half-way through a change, so a poisoned lock still guards a whole state.
+    // No code panics while it holds the lock half-way through a change, so a poisoned lock still guards a
+    // whole state.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,8 +2,8 @@
 //!
 //! `format u8 | revision u64 big-endian | crc32 u32 big-endian over key, revision and value | value`
 //!
-//! The key is under the checksum, so that a record that turns up under another key is damage too. Nothing here touches a
-//! disk, and nothing else knows this layout.
+//! The key is under the checksum, so that a record that turns up under another key is damage too. Nothing
+//! here touches a disk, and nothing else knows this layout.
 
 use bytes::Bytes;
 

@@ -1,11 +1,14 @@
-//! The embedded engine: sled 0.34, with the parts of it that lose data under a power cut replaced or kept away from.
+//! The embedded engine: sled 0.34, with the parts of it that lose data under a power cut replaced or kept
+//! away from.
 //!
-//! The only file that names sled. The reasons, measured, are in `docs/decisions/0003-durable-sled.md`; the rules:
+//! The only file that names sled. The reasons, measured, are in `docs/decisions/0003-durable-sled.md`; the
+//! rules:
 //!
 //! - sled's `flush` is `sync_file_range` on Linux, not an fsync: after it, the `db` file is synced here.
-//! - Values over a quarter of a segment go to side files that sled never syncs: segments are as large as sled allows, values
-//!   are limited, and a group that made a side file is not acknowledged.
-//! - Never `flush_async` (can deadlock), never `watch_prefix` (can stop writers), no timed flush in the background.
+//! - Values over a quarter of a segment go to side files that sled never syncs: segments are as large as sled
+//!   allows, values are limited, and a group that made a side file is not acknowledged.
+//! - Never `flush_async` (can deadlock), never `watch_prefix` (can stop writers), no timed flush in the
+//!   background.
 //! - A failed write stops sled for good: there must be room on the disk before it is asked to write.
 //! - It can panic on files that it did not expect: opening is fenced.
 
@@ -31,14 +34,15 @@ use super::{
 
 /// The largest that sled allows. Fixed when a database is made.
 const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
-/// A tree of its own for what is about the store: a record among the others would share a node with large values, and have
-/// them written again every few commits.
+/// A tree of its own for what is about the store: a record among the others would share a node with large
+/// values, and have them written again every few commits.
 const META_TREE: &str = "countersign-meta";
-/// The last revision given out. Written just before the group that it belongs to, so it is never behind the records.
+/// The last revision given out. Written just before the group that it belongs to, so it is never behind the
+/// records.
 const REVISION_KEY: &[u8] = b"revision";
 
-/// The last record of the log when the store was closed. Without it, damage to the last group would look as if that group
-/// had never been written.
+/// The last record of the log when the store was closed. Without it, damage to the last group would look as
+/// if that group had never been written.
 const CLOSED_KEY: &[u8] = b"closed";
 
 /// sled's files, and the two questions to the machine that sled does not ask.
@@ -110,13 +114,11 @@ impl Disk {
     /// Reads every record once, and returns the last revision given out. The error says what is wrong.
     fn verify(&self) -> Result<Revision, String> {
         let revision = self.meta_revision(REVISION_KEY)?;
-        match self.directory.closed_at() {
-            Some(closed_at) if closed_at != revision => {
-                return Err(format!(
-                    "it was closed at revision {closed_at}, and ends at revision {revision}"
-                ));
+        if let Some(closed_at) = self.directory.closed_at() {
+            let found = self.meta_revision(CLOSED_KEY)?;
+            if (found, revision) != (closed_at, closed_at) {
+                return Err(format!("it was closed at revision {closed_at}, and ends before that"));
             }
-            _ => {}
         }
         for item in self.range(&KeyRange::all()) {
             let (key, raw) = item.map_err(|error| error.to_string())?;
@@ -153,8 +155,8 @@ impl Disk {
         }
     }
 
-    /// Writes a group and waits until a power cut could not take it back. Returns how long the sync took; the error says why
-    /// nothing is certain any more.
+    /// Writes a group and waits until a power cut could not take it back. Returns how long the sync took; the
+    /// error says why nothing is certain any more.
     pub(super) fn write(&self, revision: Revision, writes: Writes) -> Result<Duration, String> {
         let refused = |error: sled::Error| format!("the disk refused a write: {error}");
         // An earlier place in sled's log means that the group is never there without it.
@@ -182,7 +184,8 @@ impl Disk {
         })
     }
 
-    /// Lets go of the files. Nothing else may hold the disk any more, or the note that it was closed is left out.
+    /// Lets go of the files. Nothing else may hold the disk any more, or the note that it was closed is left
+    /// out.
     fn close(disk: Arc<Disk>, revision: Option<Revision>) {
         let Ok(disk) = Arc::try_unwrap(disk) else { return };
         let Disk { meta, records, db_file, directory, .. } = disk;

@@ -1,14 +1,16 @@
-//! Composite keys: tables inside one ordered space of keys, and parts inside a key, so that keys sort as their parts do.
+//! Composite keys: tables inside one ordered space of keys, and parts inside a key, so that keys sort as
+//! their parts do.
 //!
-//! A key is one byte that names the table, then its parts, each written so that comparing the bytes compares the parts:
-//! a number is eight bytes, big end first; text or bytes end with `00 01`, and a `00` inside them becomes `00 FF`. What the
-//! parts mean is the caller's business. A key built from fewer parts is a prefix of those that go on with more, which is
-//! what [`Key::range`] is for.
+//! A key is one byte that names the table, then its parts, each written so that comparing the bytes compares
+//! the parts: a number is eight bytes, big end first; text or bytes end with `00 01`, and a `00` inside them
+//! becomes `00 FF`. What the parts mean is the caller's business. A key built from fewer parts is a prefix of
+//! those that go on with more, which is what [`Key::range`] is for.
 
 use super::KeyRange;
 
 const ESCAPE: u8 = 0x00;
-/// After [`ESCAPE`]: the part ends here. Lower than [`ZERO`], so that a text sorts before those that it begins.
+/// After [`ESCAPE`]: the part ends here. Lower than [`ZERO`], so that a text sorts before those that it
+/// begins.
 const END: u8 = 0x01;
 /// After [`ESCAPE`]: the byte 0.
 const ZERO: u8 = 0xFF;
@@ -110,7 +112,8 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// # Errors
     ///
-    /// When `key` is not a key of `table`; and so for the parts, when they are not of the kind that was asked for.
+    /// When `key` is not a key of `table`; and so for the parts, when they are not of the kind that was asked
+    /// for.
     pub fn of(table: u8, key: &'a [u8]) -> Result<Parts<'a>, Malformed> {
         match key.split_first() {
             Some((&first, rest)) if first == table => Ok(Parts { rest }),
@@ -166,7 +169,8 @@ mod tests {
         Key::new(TABLE).text(name).u64(*number).bytes(raw).into_bytes()
     }
 
-    /// Few letters, with the bytes that the encoding treats specially among them, so that keys share beginnings.
+    /// Few letters, with the bytes that the encoding treats specially among them, so that keys share
+    /// beginnings.
     fn parts() -> impl Strategy<Value = (String, u64, Vec<u8>)> {
         let number = prop_oneof![0..3_u64, any::<u64>()];
         let raw = prop::collection::vec(prop_oneof![Just(0), Just(1), Just(2), Just(0xFE), Just(0xFF)], 0..4);

@@ -32,10 +32,29 @@ fn message(tables: &Tables, id: MessageId, bytes: &[u8], levels_left: usize) -> 
     let fits = match message.form {
         Form::Timestamp => is_timestamp,
         Form::Duration => is_duration,
+        Form::Any => return packed_message(tables, bytes, levels_left),
         _ => return Ok(()),
     };
     let (seconds, nanos) = read_time(bytes)?;
     if fits(seconds, nanos) { Ok(()) } else { Err(Malformed { flaw: Flaw::Range, offset: 0 }) }
+}
+
+/// The message in an `Any`, when its type is known; what is not known is printed as base64, whatever it is.
+fn packed_message(tables: &Tables, bytes: &[u8], levels_left: usize) -> Result<(), Malformed> {
+    let (mut url, mut content) = (&[][..], &[][..]);
+    let mut fields = Fields::new(bytes);
+    while let Some(field) = fields.read()? {
+        match (field.number, field.raw) {
+            (1, Raw::Len(text)) => url = text,
+            (2, Raw::Len(value)) => content = value,
+            _ => {}
+        }
+    }
+    let id = std::str::from_utf8(url)
+        .ok()
+        .and_then(|url| url.rsplit_once('/'))
+        .and_then(|(_, name)| tables.find(name));
+    id.map_or(Ok(()), |id| message(tables, id, content, levels_left))
 }
 
 fn value(

@@ -12,13 +12,13 @@ mod decode;
 mod encode;
 mod number;
 mod parameter;
+mod scalar;
 mod text;
 mod time;
 
 use std::fmt;
 
 pub use decode::{Decoded, Key};
-pub(super) use encode::MapKey;
 pub use parameter::Parameters;
 pub(super) use time::{is_duration, is_timestamp, read as read_time};
 

@@ -9,7 +9,7 @@ mod merge;
 use std::fmt;
 
 use super::read::{Fields, Malformed, Raw};
-use super::schema::{Form, Kind, MessageId, Shape, Slot, Tables, Type};
+use super::schema::{Form, Kind, Message, MessageId, Shape, Slot, Tables, Type};
 
 pub use merge::merge;
 
@@ -353,14 +353,11 @@ fn message_branch(
         return Ok(Node::All);
     }
     let (i, slot) = match message.form {
-        Form::Plain => {
-            let (i, slot) = message.field_by_name(&segment.text).ok_or(MaskReason::UnknownField)?;
-            (i, slot)
-        }
+        Form::Plain => message.field_by_name(&segment.text).ok_or_else(|| unknown(message, segment))?,
         // A key of the object: through the one field that holds the keys.
         Form::Struct => (0, message.fields.first().ok_or(MaskReason::UnknownField)?),
         // Only an object has something below it: through that member of the oneof.
-        Form::Value => member_of_kind(tables, message.fields.iter(), Form::Struct)?,
+        Form::Value => member_of_form(tables, message, Form::Struct).ok_or(MaskReason::ThroughScalar)?,
         Form::ListValue => return Err(MaskReason::IntoList),
         _ => return Err(MaskReason::ThroughScalar),
     };
@@ -369,19 +366,17 @@ fn message_branch(
     Ok(Node::Fields(vec![(i, slot_branch(tables, slot, rest, output_only)?)]))
 }
 
-fn member_of_kind<'t>(
-    tables: &Tables,
-    mut slots: impl Iterator<Item = &'t Slot>,
-    form: Form,
-) -> Result<(usize, &'t Slot), MaskReason> {
-    let mut i = 0;
-    slots
-        .find_map(|slot| {
-            let found = (tables.form(slot.kind) == Some(form)).then_some((i, slot));
-            i += 1;
-            found
-        })
-        .ok_or(MaskReason::ThroughScalar)
+/// `rules[0]` is not a field, but what was meant is clear.
+fn unknown(message: &Message, segment: &Segment) -> MaskReason {
+    let indexed = segment.text.split_once('[').and_then(|(name, _)| message.field_by_name(name));
+    match indexed {
+        Some((_, slot)) if matches!(slot.shape, Shape::List { .. }) => MaskReason::IntoList,
+        _ => MaskReason::UnknownField,
+    }
+}
+
+fn member_of_form<'t>(tables: &Tables, message: &'t Message, form: Form) -> Option<(usize, &'t Slot)> {
+    message.fields.iter().enumerate().find(|(_, slot)| tables.form(slot.kind) == Some(form))
 }
 
 fn slot_branch(

@@ -62,6 +62,7 @@ fn other(field: &str, default: &str) -> String {
     match field {
         "listen" | "admin_listen" => "[::1]:0".to_owned(),
         "store" => "memory:".to_owned(),
+        "empty_approvers" => "skip".to_owned(),
         "log_format" => "json".to_owned(),
         "log_level" => "trace".to_owned(),
         _ if default.ends_with('s') => "7m".to_owned(),

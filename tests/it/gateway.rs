@@ -73,19 +73,42 @@ fn a_gateway_is_shared_and_a_call_is_sent_between_threads() {
     sent(GATEWAY.call(&matched, http::Request::new(Body::empty()), service));
 }
 
-/// A body that breaks off is nobody's message, not even the part that came.
-#[test]
-fn a_body_that_breaks_off_is_refused() {
+/// Sends a body in pieces that does not say its length, to a service that nobody may call.
+fn stream(frames: Vec<Result<Frame<Bytes>, std::io::Error>>) -> http::Response<Body> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let matched = GATEWAY.route(&http::Method::POST, "/v1/things").expect("a route");
-    let frames = [Ok(Frame::data(Bytes::from_static(b"{}"))), Err(std::io::Error::other("reset"))];
     let request = http::Request::new(StreamBody::new(futures_util::stream::iter(frames)));
     let service =
         tower::service_fn(async |_: http::Request<Body>| -> Result<http::Response<Body>, Infallible> {
             panic!("the service is called")
         });
-    let response = runtime.block_on(GATEWAY.call(&matched, request, service));
+    runtime.block_on(GATEWAY.call(&matched, request, service))
+}
+
+fn text(body: Body) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let body = runtime.block_on(body.collect()).expect("a body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("UTF-8")
+}
+
+/// A body that breaks off is nobody's message, not even the part that came.
+#[test]
+fn a_body_that_breaks_off_is_refused() {
+    let frames = vec![Ok(Frame::data(Bytes::from_static(b"{}"))), Err(std::io::Error::other("reset"))];
+    let response = stream(frames);
     assert_eq!(response.status(), http::StatusCode::BAD_REQUEST);
+    let body = text(response.into_body());
+    assert!(body.contains("BODY_UNREADABLE") && !body.contains("reset"), "{body}");
+}
+
+/// The limit holds for a body that does not say its length.
+#[test]
+fn a_body_that_grows_over_the_limit_is_refused() {
+    let frames = (0..5).map(|_| Ok(Frame::data(Bytes::from(vec![b' '; 1000])))).collect();
+    let response = stream(frames);
+    assert_eq!(response.status(), http::StatusCode::BAD_REQUEST);
+    let body = text(response.into_body());
+    assert!(body.contains("BODY_TOO_LARGE") && body.contains("4096"), "{body}");
 }
 
 #[derive(serde::Deserialize)]
@@ -143,10 +166,8 @@ fn every_rule_of_the_product_can_be_served() {
     );
     // Error details need `google.protobuf.Any` and their own types in the product's pool.
     let status = gateway.route(&http::Method::GET, "/api/v1/policies/%").expect_err("a bad escape");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let body =
-        runtime.block_on(gateway.error(None, &status).into_body().collect()).expect("a body").to_bytes();
-    assert!(String::from_utf8_lossy(&body).contains("fieldViolations"), "{body:?}");
+    let body = text(gateway.error(None, &status).into_body());
+    assert!(body.contains("fieldViolations"), "{body}");
 }
 
 fn words() -> impl Strategy<Value = String> {

@@ -1,15 +1,18 @@
-//! A real server on free ports, and the plainest clients for it: HTTP/1.1 for REST, a channel for gRPC.
+//! A real server on free ports, the plainest clients for it (HTTP/1.1 for REST, a channel for gRPC), and dice.
 
 use bytes::Bytes;
-use countersign::app::{Clock, SystemClock};
+use countersign::app::{Clock, NoEntropy, SystemClock};
 use countersign::config::{self, Layer, Settings};
 use countersign::server::{Assembled, assemble};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
@@ -106,4 +109,75 @@ pub async fn http(
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
+}
+
+/// A clock that stands still until it is moved. Ids and secrets are those of the machine's clock.
+#[derive(Debug)]
+pub struct ManualClock {
+    /// Since 1970.
+    seconds: AtomicI64,
+    machine: SystemClock,
+}
+
+impl ManualClock {
+    pub fn at(seconds: i64) -> Arc<ManualClock> {
+        Arc::new(ManualClock { seconds: seconds.into(), machine: SystemClock::default() })
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds: self.seconds.load(Ordering::Relaxed), nanos: 0 }
+    }
+
+    fn new_id(&self, after: uuid::Uuid) -> uuid::Uuid {
+        self.machine.new_id(after)
+    }
+
+    fn secret(&self) -> Result<[u8; 32], NoEntropy> {
+        self.machine.secret()
+    }
+}
+
+/// Random numbers that can be had again: the seed is printed, and `COUNTERSIGN_TEST_SEED` sets it. (SplitMix64.)
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// With a seed of its own for each run.
+    pub fn new(test: &str) -> Dice {
+        let seed = match std::env::var("COUNTERSIGN_TEST_SEED") {
+            Ok(text) => text.parse().expect("COUNTERSIGN_TEST_SEED is a number"),
+            Err(_) => RandomState::new().hash_one(test),
+        };
+        println!("{test}: COUNTERSIGN_TEST_SEED={seed}");
+        Dice(seed)
+    }
+
+    /// Dice that roll differently from these, and as repeatably.
+    pub fn fork(&mut self) -> Dice {
+        Dice(self.next())
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 up to, and without, `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    /// True once in so many times.
+    pub fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
 }

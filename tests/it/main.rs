@@ -11,12 +11,18 @@
 )]
 
 mod config;
+mod examples;
+mod expr;
 mod gateway;
+mod grpc;
 mod harness;
+mod kill;
+mod races;
 mod scenario;
 mod scenarios;
 mod server;
 mod store_sled;
 mod store_suite;
+mod strain;
 mod tidy;
 mod wire;

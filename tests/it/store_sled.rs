@@ -1,4 +1,5 @@
-//! What only the engine on disk does: it keeps its promises across restarts, and when the disk or its files are bad.
+//! What only the engine on disk does: it keeps its promises across restarts, and when the disk or its files
+//! are bad.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,7 @@ use countersign::store::{
     VALUE_MAX_BYTES,
 };
 
-use crate::store_suite::sled_options;
+use crate::store_suite::{decide_in_one_group, sled_options};
 
 fn open(path: &Path) -> Arc<dyn Engine> {
     store::open(sled_options(path)).unwrap()
@@ -69,7 +70,8 @@ async fn large_documents_make_no_side_files_and_need_no_large_cache() {
             for chunk in (0..240).collect::<Vec<usize>>().chunks(12) {
                 let mut batch = Batch::new();
                 for &index in chunk {
-                    // Neighbours first, so that they share nodes; then another order, so that nodes are written again.
+                    // Neighbours first, so that they share nodes; then another order, so that nodes are
+                    // written again.
                     let index = if round == 1 { index * 97 % 240 } else { index };
                     batch.put(format!("d{index:04}"), document(index, round));
                 }
@@ -145,47 +147,62 @@ async fn a_first_start_that_was_cut_off_is_taken_up_again() {
     }
 }
 
-/// Every byte of the log matters to some record: wherever one is flipped, opening refuses.
+fn remove_snapshots(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("snap.") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// A byte is flipped in each copy of each record in the log, the last one included, with and without what
+/// sled remembers of the log beside it: opening refuses, or the copy was of no use any more and everything is
+/// there.
 #[tokio::test]
 async fn damage_is_found_when_the_store_is_opened() {
+    const RECORDS: usize = 12;
+    let content = |index: usize| format!("<{index:03}>").repeat(100).into_bytes();
     let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
-    for index in 0..40 {
-        put(&*engine, &format!("key{index:03}"), &"value".repeat(100)).await.unwrap();
+    let path = directory.path();
+    let engine = open(path);
+    for index in 0..RECORDS {
+        let mut batch = Batch::new();
+        batch.put(format!("key{index:03}"), content(index));
+        engine.commit(batch).await.unwrap();
     }
     engine.close().await;
-    let whole = fs::read(directory.path().join("db")).unwrap();
-    let closed = fs::read(directory.path().join("CLOSED")).unwrap();
-    let places: Vec<usize> = (0..whole.len() - 5).filter(|at| &whole[*at..*at + 5] == b"value").collect();
-    assert!(places.len() >= 4000);
+    let whole = fs::read(path.join("db")).unwrap();
+    let closed = fs::read(path.join("CLOSED")).unwrap();
     let mut refused = 0;
-    for at in places.iter().step_by(places.len() / 40) {
-        let mut damaged = whole.clone();
-        damaged[*at] ^= 0x10;
-        fs::write(directory.path().join("db"), damaged).unwrap();
-        for entry in fs::read_dir(directory.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_name().unwrap().to_string_lossy().starts_with("snap.") {
-                fs::remove_file(path).unwrap();
-            }
-        }
-        fs::write(directory.path().join("CLOSED"), &closed).unwrap();
-        match store::open(sled_options(directory.path())) {
-            Err(error) => {
-                assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
-                assert!(error.to_string().contains("restore it from a backup"), "{error}");
-                refused += 1;
-            }
-            // A copy that sled had since replaced: then all must be there.
-            Ok(engine) => {
-                for index in 0..40 {
-                    let found = value(&*engine, &format!("key{index:03}")).await.unwrap();
-                    assert_eq!(found, "value".repeat(100).into_bytes());
+    for index in 0..RECORDS {
+        let content_of_record = content(index);
+        let copies: Vec<usize> =
+            (0..whole.len() - 500).filter(|at| whole[*at..*at + 500] == content_of_record).collect();
+        assert!(!copies.is_empty());
+        for at in copies {
+            let mut damaged = whole.clone();
+            damaged[at + 250] ^= 0x10;
+            fs::write(path.join("db"), damaged).unwrap();
+            fs::write(path.join("CLOSED"), &closed).unwrap();
+            remove_snapshots(path);
+            match store::open(sled_options(path)) {
+                Err(error) => {
+                    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+                    assert!(error.to_string().contains("restore it from a backup"), "{error}");
+                    // sled has cut its log by now; that must not make it look whole.
+                    assert!(matches!(refusal(sled_options(path)), OpenError::Damaged { .. }));
+                    refused += 1;
+                }
+                Ok(engine) => {
+                    for index in 0..RECORDS {
+                        assert_eq!(value(&*engine, &format!("key{index:03}")).await.unwrap(), content(index));
+                    }
                 }
             }
         }
     }
-    assert!(refused > 0);
+    assert!(refused >= RECORDS, "{refused}");
 }
 
 #[tokio::test]
@@ -269,11 +286,16 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     assert_eq!(value(&*engine, "k").await.unwrap(), b"x");
 }
 
-/// While the disk is asked to confirm a group, readers see the state before it, and the feed has nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_a_group_before_it_is_durable() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = sled_options(directory.path());
+/// A disk that confirms a write only when it is told to.
+struct Gate {
+    /// Says that the disk is being asked.
+    reached: mpsc::Receiver<()>,
+    /// Lets it answer once; dropped, for good.
+    go_on: mpsc::Sender<()>,
+}
+
+fn with_gate(path: &Path) -> (Options, Gate) {
+    let mut options = sled_options(path);
     let (reached_sender, reached) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let may_go_on = Mutex::new(may_go_on);
@@ -282,6 +304,14 @@ async fn nobody_sees_a_group_before_it_is_durable() {
         may_go_on.lock().unwrap().recv().ok();
         file.sync_data()
     });
+    (options, Gate { reached, go_on })
+}
+
+/// While the disk is asked to confirm a group, readers see the state before it, and the feed has nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_group_before_it_is_durable() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
     let engine = store::open(options).unwrap();
     go_on.send(()).unwrap();
     let mut first = Batch::new();
@@ -312,20 +342,31 @@ async fn nobody_sees_a_group_before_it_is_durable() {
     drop(go_on);
 }
 
+#[tokio::test]
+async fn batches_of_one_group_see_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
+    let engine = store::open(options).unwrap();
+    go_on.send(()).unwrap();
+    let old = put(&*engine, "old", "").await.unwrap();
+    reached.recv().unwrap();
+    // Keeps the committer busy until all batches wait behind it.
+    let mut batch = Batch::new();
+    batch.put("busy", "");
+    let busy = engine.commit(batch);
+    reached.recv().unwrap();
+    decide_in_one_group(&*engine, old, || drop(go_on)).await;
+    busy.await.unwrap();
+}
+
 /// Commits that wait while the disk is busy share the next sync; too many are turned away.
 #[tokio::test]
 async fn commits_are_grouped_and_the_queue_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let mut options = sled_options(directory.path());
+    let (mut options, Gate { go_on, .. }) = with_gate(directory.path());
     let groups: Arc<Mutex<Vec<GroupStats>>> = Arc::default();
     let seen = groups.clone();
     options.on_group = Some(Arc::new(move |stats| seen.lock().unwrap().push(stats)));
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let may_go_on = Mutex::new(may_go_on);
-    options.device.sync_data = Arc::new(move |file| {
-        may_go_on.lock().unwrap().recv().ok();
-        file.sync_data()
-    });
     let engine = store::open(options).unwrap();
     let commit = |value_bytes: usize| {
         let mut batch = Batch::new();
@@ -346,4 +387,50 @@ async fn commits_are_grouped_and_the_queue_is_bounded() {
     let groups = groups.lock().unwrap();
     assert_eq!(groups.iter().map(|stats| stats.commits).sum::<usize>(), 6000 - busy);
     assert!(groups.len() <= 8 && groups.iter().all(|stats| stats.commits <= 1024), "{groups:?}");
+}
+
+/// What waits is bounded in bytes too, and what was answered does not count any more.
+#[tokio::test]
+async fn the_bytes_that_wait_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, Gate { reached, go_on }) = with_gate(directory.path());
+    let engine = store::open(options).unwrap();
+    let value = bytes::Bytes::from(vec![0; VALUE_MAX_BYTES]);
+    let commit = || {
+        let mut batch = Batch::new();
+        batch.put("k", value.clone());
+        engine.commit(batch)
+    };
+    let first = commit();
+    reached.recv().unwrap();
+    let waiting: Vec<_> = (0..500).map(|_| commit()).collect();
+    drop(go_on);
+    first.await.unwrap();
+    let mut done = 0;
+    for answer in waiting {
+        match answer.await {
+            Ok(_) => done += 1,
+            Err(error) => assert_eq!(error, Error::Busy),
+        }
+    }
+    assert_eq!(done, 64 * 1024 * 1024 / VALUE_MAX_BYTES);
+    for answer in (0..400).map(|_| commit()).collect::<Vec<_>>() {
+        answer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_side_file_stops_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    put(&*engine, "k", "v").await.unwrap();
+    let side_file = directory.path().join("blobs").join("123");
+    fs::write(&side_file, "").unwrap();
+    assert!(matches!(put(&*engine, "k", "w").await, Err(Error::NotReady { .. })));
+    assert!(matches!(&*engine.health().borrow(), Health::NotReady { why } if why.contains("side file")));
+    assert_eq!(value(&*engine, "k").await.unwrap(), b"v");
+    drop(engine);
+    // sled itself removes what it never pointed to.
+    fs::remove_file(&side_file).ok();
+    assert!(value(&*open(directory.path()), "k").await.is_some());
 }

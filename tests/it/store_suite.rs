@@ -1,5 +1,5 @@
-//! What every store engine must do. Each engine runs every test of [`engine_suite`]; what only the engine on disk does is in
-//! `store_sled.rs`.
+//! What every store engine must do. Each engine runs every test of [`engine_suite`]; what only the engine on
+//! disk does is in `store_sled.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use proptest::prelude::*;
 /// An engine, and what must stay around while it is used.
 pub struct Opened {
     pub engine: Arc<dyn Engine>,
-    pub directory: Option<tempfile::TempDir>,
+    _directory: Option<tempfile::TempDir>,
 }
 
 pub fn memory() -> Opened {
-    Opened { engine: store::open(Options::new(Location::Memory)).unwrap(), directory: None }
+    Opened { engine: store::open(Options::new(Location::Memory)).unwrap(), _directory: None }
 }
 
 pub fn sled() -> Opened {
     let directory = tempfile::tempdir().unwrap();
     let engine = store::open(sled_options(directory.path())).unwrap();
-    Opened { engine, directory: Some(directory) }
+    Opened { engine, _directory: Some(directory) }
 }
 
 /// The defaults, but without a reserve: the disk that tests run on may be small.
@@ -199,10 +199,14 @@ async fn a_range_condition_sees_newer_records(opened: Opened) {
     assert!(attempt(KeyRange::prefix(b"r/"), second).await.is_err());
 }
 
-/// The futures are made at once and polled later, so that the batches meet in one group.
 async fn conditions_see_commits_that_are_still_on_their_way(opened: Opened) {
-    let engine = opened.engine;
-    let old = put(&*engine, "old", "").await;
+    let old = put(&*opened.engine, "old", "").await;
+    decide_in_one_group(&*opened.engine, old, || ()).await;
+}
+
+/// Hands over batches that depend on each other before it waits for the first, then calls `release`. `old` is
+/// the revision of the record `old`.
+pub async fn decide_in_one_group(engine: &dyn Engine, old: u64, release: impl FnOnce()) {
     let mut created = Batch::new();
     created.require_range_empty(KeyRange::prefix(b"r/")).put("r/1", "first").delete("old");
     let mut in_range = Batch::new();
@@ -214,6 +218,7 @@ async fn conditions_see_commits_that_are_still_on_their_way(opened: Opened) {
     let mut again = Batch::new();
     again.require_absent("old").put("old", "back");
     let answers = [created, in_range, on_key, on_deleted, again].map(|batch| engine.commit(batch));
+    release();
     let mut outcomes = Vec::new();
     for answer in answers {
         outcomes.push(answer.await);
@@ -224,9 +229,9 @@ async fn conditions_see_commits_that_are_still_on_their_way(opened: Opened) {
     assert_eq!(on_key, Err(Error::Conflict { condition: 0, key: b"r/1".to_vec() }));
     assert_eq!(on_deleted, Err(Error::Conflict { condition: 0, key: b"old".to_vec() }));
     assert!(again.unwrap().revision > created);
-    assert_eq!(text(&*engine, "r/1").await.as_deref(), Some("first"));
-    assert_eq!(text(&*engine, "r/2").await, None);
-    assert_eq!(text(&*engine, "old").await.as_deref(), Some("back"));
+    assert_eq!(text(engine, "r/1").await.as_deref(), Some("first"));
+    assert_eq!(text(engine, "r/2").await, None);
+    assert_eq!(text(engine, "old").await.as_deref(), Some("back"));
 }
 
 async fn of_many_creations_of_one_key_one_wins(opened: Opened) {

@@ -1,10 +1,10 @@
 //! Create: a new policy, checked and stored.
 
-use crate::app::replay::Replay;
+use crate::app::replay::{Replay, Replayed};
 use crate::app::write::PolicyWrite;
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error};
 use crate::pb::c1::api::policy::v1::{CreatePolicyRequest, CreatePolicyResponse, Policy};
-use crate::policy::c1::{self, Surroundings};
+use crate::policy::c1;
 use crate::store::Batch;
 
 impl App {
@@ -19,22 +19,27 @@ impl App {
     ) -> Result<Answer<CreatePolicyResponse>, Error> {
         let replay = Replay::of(caller, &request)?;
         let mut policy = document(request);
+        // Once: what is added to the document would not be missing, nor warned of, at the next attempt.
+        let mut warnings = c1::prepare(&mut policy);
+        warnings.extend(c1::compile(&policy, self.surroundings(None))?.warnings);
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(answer) = self.replayed(replay.as_ref()).await? {
-                return Ok(answer);
-            }
+            let before = match self.replayed(replay.as_ref()).await? {
+                Replayed::Answer(answer) => return Ok(*answer),
+                Replayed::Nothing(before) => before,
+            };
             let mut batch = Batch::new();
-            let mut warnings = c1::prepare(&mut policy);
-            warnings.extend(c1::check(&policy, Surroundings::default())?);
             self.check_references(&mut batch, None, &policy).await?;
             self.stamp(&mut policy);
             let etag =
                 self.write(&mut batch, caller, PolicyWrite { old: None, new: &policy, mask: Vec::new() })?;
-            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             if let Some(replay) = &replay {
-                self.remember(&mut batch, replay, &policy, &warnings).await?;
+                self.remember(&mut batch, replay, before, &policy, &warnings);
             }
             if self.commit(batch).await?.is_some() {
+                if replay.is_some() {
+                    self.clear_ended().await;
+                }
                 let message = CreatePolicyResponse { policy: Some(policy) };
                 return Ok(Answer { message, etag: Some(etag), warnings });
             }

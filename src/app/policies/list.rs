@@ -27,11 +27,12 @@ impl App {
         let next = entries.last().filter(|_| more).map(|(last, _)| self.tokens.seal(&call, last.to_vec()));
         let ids: Vec<String> =
             entries.iter().map(|(key, _)| id_of(tables::LIVE, key)).collect::<Result<_, _>>()?;
-        let list = self.policies(ids).await?;
+        let mut list = self.policies(ids).await?;
+        list.retain(|policy| policy.deleted_at.is_none());
         Ok(ListPolicyResponse { list, next_page_token: next.unwrap_or_default() }.into())
     }
 
-    /// The documents of these ids. One that vanished since its index entry was read is left out.
+    /// The documents of these ids, as they are now: one may have been deleted since its index entry was read.
     pub(in crate::app) async fn policies(&self, ids: Vec<String>) -> Result<Vec<Policy>, Error> {
         let mut list = Vec::new();
         for id in ids {

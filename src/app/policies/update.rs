@@ -3,7 +3,7 @@
 use crate::app::write::{Current, PolicyWrite};
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, error::invalid, etag};
 use crate::pb::c1::api::policy::v1::{Policy, PolicyScope, UpdatePolicyRequest, UpdatePolicyResponse};
-use crate::policy::c1::{self, Surroundings};
+use crate::policy::c1;
 use crate::store::Batch;
 use crate::wire::mask::{Mask, MaskError, merge};
 use prost::Message;
@@ -31,7 +31,7 @@ impl App {
             require_same_scope(old.policy.scope.as_ref(), new.scope.as_ref())?;
             let mut batch = Batch::new();
             let mut warnings = c1::prepare(&mut new);
-            warnings.extend(c1::check(&new, Surroundings { own_id: Some(&sent.id) })?);
+            warnings.extend(c1::compile(&new, self.surroundings(Some(&sent.id)))?.warnings);
             self.check_references(&mut batch, Some(&old.policy), &new).await?;
             let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths() };
             let etag = self.write(&mut batch, caller, write)?;

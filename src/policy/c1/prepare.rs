@@ -38,5 +38,5 @@ fn add_baseline(policy: &mut Policy) -> Option<Warning> {
     let path = Path::ROOT.field("policySteps").key(key).to_string();
     let message =
         "there was no baseline entry, so one that rejects was added: what no rule matches is refused".into();
-    Some(Warning { path, code: "BASELINE_ADDED", message })
+    Some(Warning { path, span: None, code: "BASELINE_ADDED", message })
 }

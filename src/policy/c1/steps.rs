@@ -2,113 +2,109 @@
 
 use super::super::{Path, Report};
 use super::{
-    SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, check_expression, form,
+    SEQUENCE_KEY_MAX_BYTES, SEQUENCES_MAX, STEPS_MAX, Surroundings, approval, form, provision, wait,
 };
-use crate::pb::c1::api::policy::v1::{Policy, PolicyStep, Wait, policy_step::Step, wait::Until};
+use crate::pb::c1::api::policy::v1::{self as pb, Policy, PolicyStep, action::Target, policy_step::Step};
+use crate::workflow::{Action, Sequence, Stage, Work};
+use std::collections::BTreeMap;
 
 /// Refuses sequences that are empty or too many, and every faulty step in them.
-pub(super) fn check_sequences(
+pub(super) fn compile_sequences(
     report: &mut Report,
     path: &Path<'_>,
     policy: &Policy,
     around: Surroundings<'_>,
-) {
+) -> BTreeMap<String, Sequence> {
     let count = policy.policy_steps.len();
     if count > SEQUENCES_MAX {
         report.refuse(path, "SEQUENCES_TOO_MANY", format!("{count} sequences; the limit is {SEQUENCES_MAX}"));
     }
+    let mut sequences = BTreeMap::new();
     for (key, sequence) in policy.policy_steps.iter().take(SEQUENCES_MAX) {
         let at = path.key(key);
         if key.is_empty() || key.len() > SEQUENCE_KEY_MAX_BYTES {
             let message = format!("a key is 1 to {SEQUENCE_KEY_MAX_BYTES} bytes long");
             report.refuse(&at, "SEQUENCE_KEY_INVALID", message);
         }
-        let at = at.field("steps");
-        match sequence.steps.len() {
-            0 => report.refuse(&at, "SEQUENCE_EMPTY", "a sequence has at least one step"),
-            n if n > STEPS_MAX => {
-                report.refuse(&at, "STEPS_TOO_MANY", format!("{n} steps; the limit is {STEPS_MAX}"));
-            }
-            _ => {}
-        }
-        for (n, step) in sequence.steps.iter().take(STEPS_MAX).enumerate() {
-            check_step(report, &at.index(n), step, policy, around);
-        }
+        let stages = compile_steps(report, &at.field("steps"), &sequence.steps, policy, around);
+        sequences.insert(key.clone(), Sequence { stages });
     }
+    sequences
 }
 
-fn check_step(
+fn compile_steps(
+    report: &mut Report,
+    at: &Path<'_>,
+    steps: &[PolicyStep],
+    policy: &Policy,
+    around: Surroundings<'_>,
+) -> Vec<Stage> {
+    match steps.len() {
+        0 => report.refuse(at, "SEQUENCE_EMPTY", "a sequence has at least one step"),
+        n if n > STEPS_MAX => {
+            report.refuse(at, "STEPS_TOO_MANY", format!("{n} steps; the limit is {STEPS_MAX}"));
+        }
+        _ => {}
+    }
+    let mut stages: Vec<Stage> = Vec::new();
+    for (n, step) in steps.iter().take(STEPS_MAX).enumerate() {
+        let at = at.index(n);
+        if stages.last().is_some_and(|before| before.work.is_terminal()) {
+            report.warn(
+                &at,
+                "STEP_UNREACHED",
+                "the step before this one ends the sequence, so this one never runs",
+            );
+        }
+        if let Some(work) = compile_step(report, &at, step, policy, around) {
+            stages.push(Stage { when: None, may_fail: false, work, place: at.to_string() });
+        }
+    }
+    stages
+}
+
+fn compile_step(
     report: &mut Report,
     at: &Path<'_>,
     step: &PolicyStep,
     policy: &Policy,
     around: Surroundings<'_>,
-) {
+) -> Option<Work> {
     match &step.step {
         None => {
             let message = "a step is one of accept, action, approval, form, provision, reject, wait";
             report.refuse(at, "STEP_EMPTY", message);
+            None
         }
-        Some(Step::Approval(approval)) => {
-            approval::check(report, &at.field("approval"), approval, policy, around)
+        Some(Step::Approval(step)) => {
+            let approval = approval::compile(report, &at.field("approval"), step, policy, around)?;
+            Some(Work::Approval(Box::new(approval)))
         }
-        Some(Step::Wait(wait)) => check_wait(report, &at.field("wait"), wait),
-        Some(Step::Form(step)) => form::check(report, &at.field("form"), step),
-        Some(Step::Action(action)) => {
-            if action.target.is_none() {
-                let message = "an action is one of automation, batonResourceAction, clientIdApproval";
-                report.refuse(&at.field("action"), "ACTION_TARGET_MISSING", message);
-            }
+        Some(Step::Wait(step)) => wait::compile(report, &at.field("wait"), step).map(Work::Wait),
+        Some(Step::Form(step)) => {
+            form::check(report, &at.field("form"), step);
+            Some(Work::Form)
         }
-        Some(Step::Provision(provision)) => {
-            if let Some(duration) =
-                provision.provision_target.as_ref().and_then(|target| target.grant_duration.as_ref())
-            {
-                check_duration(report, &at.field("provision.provisionTarget.grantDuration"), duration);
-            }
+        Some(Step::Action(step)) => compile_action(report, &at.field("action"), step).map(Work::Action),
+        Some(Step::Provision(step)) => {
+            Some(Work::Provision(provision::compile(report, &at.field("provision"), step)))
         }
-        Some(Step::Accept(_) | Step::Reject(_)) => {}
+        Some(Step::Accept(step)) => Some(Work::Accept { message: step.accept_message.clone() }),
+        Some(Step::Reject(step)) => Some(Work::Reject { message: step.reject_message.clone() }),
     }
 }
 
-fn check_wait(report: &mut Report, at: &Path<'_>, wait: &Wait) {
-    match &wait.until {
+fn compile_action(report: &mut Report, at: &Path<'_>, step: &pb::Action) -> Option<Action> {
+    match &step.target {
         None => {
-            let message = "a wait says until when: one of condition, duration, untilTime";
-            report.refuse(at, "WAIT_UNTIL_MISSING", message);
+            let message = "an action is one of automation, batonResourceAction, clientIdApproval";
+            report.refuse(at, "ACTION_TARGET_MISSING", message);
+            None
         }
-        Some(Until::Condition(until)) => {
-            check_expression(report, &at.field("condition.condition"), &until.condition)
+        Some(Target::Automation(target)) => Some(Action::Automation(target.automation_template_id.clone())),
+        Some(Target::BatonResourceAction(target)) => {
+            Some(Action::ResourceAction(target.baton_resource_action_id.clone()))
         }
-        Some(Until::Duration(until)) => {
-            let path = at.field("duration.duration");
-            match &until.duration {
-                Some(duration) if duration.seconds > 0 || duration.nanos > 0 => {
-                    check_duration(report, &path, duration)
-                }
-                _ => report.refuse(&path, "WAIT_DURATION_REQUIRED", "a wait lasts longer than 0s"),
-            }
-        }
-        Some(Until::UntilTime(until)) => {
-            if until.hours > 23 {
-                report.refuse(&at.field("untilTime.hours"), "TIME_OF_DAY_INVALID", "hours are 0 to 23");
-            }
-            if until.minutes > 59 {
-                report.refuse(&at.field("untilTime.minutes"), "TIME_OF_DAY_INVALID", "minutes are 0 to 59");
-            }
-        }
-    }
-    if let Some(timeout) = &wait.timeout_duration {
-        check_duration(report, &at.field("timeoutDuration"), timeout);
-    }
-}
-
-/// Refuses a span of time that is negative or outside what the protobuf type allows.
-fn check_duration(report: &mut Report, path: &Path<'_>, duration: &prost_types::Duration) {
-    const MAX_SECONDS: i64 = 315_576_000_000;
-    if duration.seconds < 0 || duration.nanos < 0 {
-        report.refuse(path, "DURATION_NEGATIVE", "a duration is 0s or more");
-    } else if duration.seconds > MAX_SECONDS || duration.nanos > 999_999_999 {
-        report.refuse(path, "DURATION_OUT_OF_RANGE", format!("a duration is at most {MAX_SECONDS}s"));
+        Some(Target::ClientIdApproval(_)) => Some(Action::ClientIdApproval),
     }
 }

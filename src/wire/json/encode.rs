@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::MESSAGE_DEPTH_MAX_LEVELS;
+use super::super::map_key::MapKey;
 use super::super::read::{Field, Fields, Flaw, Malformed, Packed, Raw, zigzag};
 use super::super::schema::{EnumId, Form, Kind, Message, MessageId, Shape, Slot, Tables, Type};
 use super::{Names, Style, number, time};
@@ -576,39 +577,6 @@ fn is_zero(raw: &Raw<'_>) -> bool {
         Raw::Fixed32(v) => v == 0,
         Raw::Len(content) => content.is_empty(),
         Raw::Group => false,
-    }
-}
-
-/// A map key as it compares: its bytes for text, its number for the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in super::super) enum MapKey<'a> {
-    Text(&'a [u8]),
-    Number(u64),
-}
-
-impl<'a> MapKey<'a> {
-    /// The key (field 1) of a map entry's bytes.
-    pub(in super::super) fn of(entry: &'a [u8], kind: Kind) -> Result<Self, Malformed> {
-        let mut key = if kind == Kind::String { Self::Text(&[]) } else { Self::Number(0) };
-        let mut fields = Fields::new(entry);
-        while let Some(field) = fields.read()? {
-            if field.number != 1 {
-                continue;
-            }
-            key = match field.raw {
-                Raw::Len(text) if kind == Kind::String => Self::Text(text),
-                Raw::Varint(v) if kind == Kind::Bool => Self::Number(u64::from(v != 0)),
-                Raw::Varint(v) if matches!(kind, Kind::Int32 | Kind::Uint32 | Kind::Sint32) => {
-                    Self::Number(u64::from(v as u32))
-                }
-                Raw::Varint(v) | Raw::Fixed64(v) if kind.wire_type() == field.raw.wire_type() => {
-                    Self::Number(v)
-                }
-                Raw::Fixed32(v) if kind.wire_type() == 5 => Self::Number(u64::from(v)),
-                _ => return Err(Malformed { flaw: Flaw::WireType, offset: field.start }),
-            };
-        }
-        Ok(key)
     }
 }
 

@@ -26,10 +26,34 @@ pub(super) fn write_i64(out: &mut Vec<u8>, value: i64) {
     write_u64(out, value.unsigned_abs());
 }
 
+/// Whole numbers are printed digit by digit below this, as JavaScript does, and exactly, as it does not: what
+/// [`is_exact_double`] let in comes back as the same digits.
+const PLAIN_MAX: f64 = 1.0e21;
+
 /// The shortest text that reads back as the same double; whole numbers without `.0`; quoted names for what JSON has
 /// no number for.
 pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
+    if value.abs() < PLAIN_MAX && value.fract() == 0.0 && (value != 0.0 || value.is_sign_positive()) {
+        return write_whole(out, value);
+    }
     write_float(out, value, value.is_nan(), format_args!("{value:?}"));
+}
+
+fn write_whole(out: &mut Vec<u8>, value: f64) {
+    const HALF: u128 = 10u128.pow(18);
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    // Exact: whole, and far below 2^127.
+    let whole = value.abs() as u128;
+    if let Ok(small) = u64::try_from(whole) {
+        return write_u64(out, small);
+    }
+    write_u64(out, (whole / HALF) as u64);
+    // Ten to the 18 more gives the lower half its leading zeros, behind a one that is not printed.
+    let mut lower = Vec::new();
+    write_u64(&mut lower, (whole % HALF + HALF) as u64);
+    out.extend_from_slice(lower.get(1..).unwrap_or_default());
 }
 
 pub(super) fn write_f32(out: &mut Vec<u8>, value: f32) {

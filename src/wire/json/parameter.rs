@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::schema::{Form, Kind, MessageId, Shape, Slot, Type};
 use super::super::write;
-use super::decode::{
+use super::scalar::{
     enum_number, time_fault, write_base64, write_field_mask, write_float, write_integer,
     write_seconds_and_nanos,
 };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::json::MapKey;
+use super::super::map_key::MapKey;
 use super::super::read::{Field, Fields, Flaw, Malformed, Raw, zigzag};
 use super::super::schema::{Kind, Message, MessageId, Shape, Slot, Tables, Type};
 use super::super::write;
@@ -65,6 +65,8 @@ fn merge_message(
     let message = tables.message(id);
     let base_arms = arms(message, base)?;
     let patch_arms = arms(message, patch)?;
+    let arm_of = |arms: &[Option<Arm>], oneof: usize| arms.get(oneof).copied().flatten();
+    let is_masked = |i: usize| masked.iter().any(|(j, _)| *j == i);
     // Fields of `base` that are not copied, because the mask says something about them.
     let mut gone = vec![false; message.fields.len()];
     for (i, _) in masked {
@@ -72,10 +74,11 @@ fn merge_message(
             *gone = true;
         }
         let Some(Shape::Arm(oneof)) = message.fields.get(*i).map(|slot| slot.shape) else { continue };
-        if patch_arms.get(oneof) == Some(&Some(*i)) {
-            for (gone, slot) in gone.iter_mut().zip(&message.fields) {
-                *gone |= slot.shape == Shape::Arm(oneof);
-            }
+        let replaced = arm_of(&patch_arms, oneof).is_some_and(|arm| is_masked(arm.field));
+        let current = arm_of(&base_arms, oneof).map(|arm| arm.field);
+        for (j, (gone, slot)) in gone.iter_mut().zip(&message.fields).enumerate() {
+            // What members that were set before the current one left in the bytes must not come to light.
+            *gone |= slot.shape == Shape::Arm(oneof) && (replaced || current != Some(j));
         }
     }
     let mut fields = Fields::new(base);
@@ -87,16 +90,34 @@ fn merge_message(
     }
     for (i, node) in masked {
         let Some(slot) = message.fields.get(*i) else { continue };
-        // What a superseded member of a oneof left in the bytes does not count.
-        let is_set = |arms: &[Option<usize>]| match slot.shape {
-            Shape::Arm(oneof) => arms.get(oneof) == Some(&Some(*i)),
-            _ => true,
-        };
-        let base = if is_set(&base_arms) { base } else { &[] };
-        let patch = if is_set(&patch_arms) { patch } else { &[] };
+        let (mut base, mut patch) = (base, patch);
+        if let Shape::Arm(oneof) = slot.shape {
+            let (base_arm, patch_arm) = (arm_of(&base_arms, oneof), arm_of(&patch_arms, oneof));
+            // A member that is gone because another one takes its place has nothing left to merge with.
+            let superseded = patch_arm.is_some_and(|arm| arm.field != *i && is_masked(arm.field));
+            base = if superseded { &[] } else { since(base, base_arm, *i) };
+            patch = since(patch, patch_arm, *i);
+        }
         merge_field(tables, slot, node, base, patch, out)?;
     }
     Ok(())
+}
+
+/// The member of a oneof that is set.
+#[derive(Debug, Clone, Copy)]
+struct Arm {
+    /// Its index among the fields.
+    field: usize,
+    /// Where it was set; what its field had before another member was set does not count.
+    start: usize,
+}
+
+/// The part of `bytes` in which the member of a oneof counts: none of it when another member is set.
+fn since(bytes: &[u8], arm: Option<Arm>, field: usize) -> &[u8] {
+    match arm {
+        Some(arm) if arm.field == field => bytes.get(arm.start..).unwrap_or_default(),
+        _ => &[],
+    }
 }
 
 fn merge_field(
@@ -136,8 +157,8 @@ fn merge_field(
 }
 
 /// Which member of each oneof is set.
-fn arms(message: &Message, bytes: &[u8]) -> Result<Vec<Option<usize>>, Malformed> {
-    let mut arms = vec![None; message.oneofs.len()];
+fn arms(message: &Message, bytes: &[u8]) -> Result<Vec<Option<Arm>>, Malformed> {
+    let mut arms: Vec<Option<Arm>> = vec![None; message.oneofs.len()];
     if arms.is_empty() {
         return Ok(arms);
     }
@@ -146,8 +167,9 @@ fn arms(message: &Message, bytes: &[u8]) -> Result<Vec<Option<usize>>, Malformed
         if let Some((i, slot)) = message.field_by_number(field.number)
             && let Shape::Arm(oneof) = slot.shape
             && let Some(arm) = arms.get_mut(oneof)
+            && arm.is_none_or(|arm| arm.field != i)
         {
-            *arm = Some(i);
+            *arm = Some(Arm { field: i, start: field.start });
         }
     }
     Ok(arms)

@@ -98,7 +98,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { hanging: Arc::new(Semaphore::new(0)), release: Arc::default(), request_id: Arc::default() }
     }
 

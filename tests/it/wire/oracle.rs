@@ -10,9 +10,9 @@ use prost_reflect::{
 };
 
 /// Random choices taken from a list of numbers, so that proptest can shrink a message by shrinking the list.
-struct Choices<'a> {
-    numbers: &'a [u64],
-    at: usize,
+pub(super) struct Choices<'a> {
+    pub(super) numbers: &'a [u64],
+    pub(super) at: usize,
 }
 
 impl Choices<'_> {
@@ -67,7 +67,11 @@ fn scalar(kind: &Kind, c: &mut Choices<'_>) -> Value {
     }
 }
 
-fn any_message(descriptor: &MessageDescriptor, c: &mut Choices<'_>, depth: usize) -> DynamicMessage {
+pub(super) fn any_message(
+    descriptor: &MessageDescriptor,
+    c: &mut Choices<'_>,
+    depth: usize,
+) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => {
@@ -167,7 +171,7 @@ fn field_value(field: &FieldDescriptor, c: &mut Choices<'_>, depth: usize) -> Op
     one(&field.kind(), c)
 }
 
-fn oracle_json(message: &DynamicMessage, defaults: bool) -> String {
+pub(super) fn oracle_json(message: &DynamicMessage, defaults: bool) -> String {
     let options = SerializeOptions::new().skip_default_fields(!defaults);
     let mut out = serde_json::Serializer::new(Vec::new());
     message.serialize_with_options(&mut out, &options).unwrap();
@@ -180,7 +184,7 @@ fn oracle_read(descriptor: &MessageDescriptor, text: &str) -> Result<DynamicMess
 }
 
 /// Equal as text: NaN is not equal to itself as a value.
-fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
+pub(super) fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
     let text = |m: &DynamicMessage| {
         let value: serde_json::Value = serde_json::from_str(&oracle_json(m, false)).unwrap();
         value.to_string()
@@ -189,7 +193,7 @@ fn same(a: &DynamicMessage, b: &DynamicMessage) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_messages_agree_with_the_oracle(numbers in prop::collection::vec(any::<u64>(), 0..400)) {
@@ -228,6 +232,10 @@ proptest! {
             let ours = ty(name);
             let mut bytes = any_message(&descriptor, &mut Choices { numbers: &a, at: 0 }, 3).encode_to_vec();
             bytes.extend(any_message(&descriptor, &mut Choices { numbers: &b, at: 0 }, 3).encode_to_vec());
+            // The type of one `Any` with the content of another need not be a message.
+            if check(&ours, &bytes, 100).is_err() {
+                continue;
+            }
             let merged = DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap();
             let mut out = Vec::new();
             let style = countersign::wire::json::Style::default();
@@ -243,15 +251,21 @@ proptest! {
     }
 }
 
+/// The finisher of splitmix64: neighbouring numbers become unrelated ones.
+fn mixed(n: u64) -> u64 {
+    let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    n ^ (n >> 31)
+}
+
 /// The oracle is only as good as its descriptors: make sure the random messages do reach every field.
 #[test]
 fn random_messages_reach_every_field() {
     let every = descriptor("every.v1.Every");
     let mut reached = std::collections::BTreeSet::new();
     for seed in 0..400u64 {
-        let numbers: Vec<u64> = (0..600)
-            .map(|i| (seed * 1000 + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29))
-            .collect();
+        let numbers: Vec<u64> = (0..600).map(|i| mixed(seed * 1000 + i)).collect();
         let message = any_message(&every, &mut Choices { numbers: &numbers, at: 0 }, 4);
         for (field, value) in message.fields() {
             reached.insert(field.full_name().to_owned());
@@ -263,7 +277,8 @@ fn random_messages_reach_every_field() {
     }
     for field in every.fields() {
         if let Kind::Message(inner) = field.kind() {
-            for field in inner.fields() {
+            // The one value of `NullValue` is zero, which is unset.
+            for field in inner.fields().filter(|f| f.full_name() != "every.v1.WellKnown.null") {
                 assert!(reached.contains(field.full_name()), "{} is never set", field.full_name());
             }
         }

@@ -1,0 +1,46 @@
+//! Provision steps: how access is brought about, and by whom (reference: section 2.4).
+
+use super::super::{Path, Report};
+use super::{approval, wait};
+use crate::pb::c1::api::policy::v1::{
+    self as pb, ProvisionPolicy, provision_policy::Typ, provisioner_assignment::Typ as Assignment,
+};
+use crate::workflow::Provision;
+
+pub(super) fn compile(report: &mut Report, at: &Path<'_>, step: &pb::Provision) -> Provision {
+    if let Some(duration) = step.provision_target.as_ref().and_then(|target| target.grant_duration.as_ref()) {
+        wait::compile_duration(report, &at.field("provisionTarget.grantDuration"), duration);
+    }
+    match &step.provision_policy {
+        None => Provision::Unconfigured,
+        Some(policy) => compile_policy(report, &at.field("provisionPolicy"), policy),
+    }
+}
+
+/// Recursive, as the messages are; their depth is bounded where they are decoded.
+fn compile_policy(report: &mut Report, at: &Path<'_>, policy: &ProvisionPolicy) -> Provision {
+    match &policy.typ {
+        None | Some(Typ::Unconfigured(_)) => Provision::Unconfigured,
+        Some(Typ::Connector(_)) => Provision::Connector,
+        Some(Typ::Manual(manual)) => {
+            let assignment = manual.assignee.as_ref().and_then(|assignee| assignee.typ.as_ref());
+            if let Some(Assignment::Expression(by)) = assignment {
+                let path = at.field("manual.assignee.expression.expressions");
+                approval::compile_expressions(report, &path, &by.expressions);
+            }
+            Provision::Manual
+        }
+        Some(Typ::Delegated(_)) => Provision::Delegated,
+        Some(Typ::Webhook(_)) => Provision::Webhook,
+        Some(Typ::MultiStep(steps)) => {
+            let path = at.field("multiStep.provisionSteps");
+            for (n, step) in steps.provision_steps.iter().enumerate() {
+                compile_policy(report, &path.index(n), step);
+            }
+            Provision::MultiStep
+        }
+        Some(Typ::ExternalTicket(_)) => Provision::ExternalTicket,
+        Some(Typ::Action(_)) => Provision::Action,
+        Some(Typ::DevicePlacement(_)) => Provision::DevicePlacement,
+    }
+}

@@ -1,0 +1,39 @@
+//! Which sequence, or which other policy, a request goes to.
+
+use super::{Destination, Workflow};
+use crate::expr::{EvalError, Evaluation};
+
+/// What routing found.
+#[derive(Debug)]
+pub struct Routed<'w> {
+    /// The index of the route that decided; `None` for the baseline.
+    pub route: Option<usize>,
+    /// Where the request goes.
+    pub to: &'w Destination,
+    /// The conditions that failed on the way. A failed condition does not match (reference: section 3.1).
+    pub errors: Vec<RouteError>,
+}
+
+/// A condition that could not be decided.
+#[derive(Debug)]
+pub struct RouteError {
+    /// The index of its route.
+    pub route: usize,
+    /// Why.
+    pub error: EvalError,
+}
+
+impl Workflow {
+    /// Tries the routes in order. Allocates only for errors: the facts are bound once, for all conditions.
+    pub fn route(&self, evaluation: &Evaluation<'_>) -> Routed<'_> {
+        let mut errors = Vec::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            match route.condition.0.is_met(evaluation) {
+                Ok(true) => return Routed { route: Some(index), to: &route.to, errors },
+                Ok(false) => {}
+                Err(error) => errors.push(RouteError { route: index, error }),
+            }
+        }
+        Routed { route: None, to: &self.baseline, errors }
+    }
+}

@@ -1,0 +1,73 @@
+//! The revisions of every policy, read from the data directory itself: no API shows them yet.
+
+use std::path::Path;
+
+use countersign::pb::c1::api::policy::v1::Policy;
+use countersign::store::table::Key;
+use countersign::store::{self, Direction, Location, Options};
+use prost::Message;
+use prost_types::Timestamp;
+
+use super::client::{Pending, Writer};
+
+/// The number of the table of revisions.
+const REVISION: u8 = 3;
+
+/// One revision, as it is kept.
+#[derive(Clone, PartialEq, Message)]
+struct Revision {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(message, optional, tag = "2")]
+    time: Option<Timestamp>,
+    #[prost(string, tag = "3")]
+    actor: String,
+    #[prost(string, tag = "4")]
+    method: String,
+    #[prost(string, repeated, tag = "5")]
+    mask: Vec<String>,
+    #[prost(bytes = "vec", tag = "6")]
+    document: Vec<u8>,
+}
+
+/// Every policy has a revision for each acknowledged write, from 1 on without a gap, and the last one is what was
+/// acknowledged last, or what was under way.
+pub async fn check(directory: &Path, writers: &mut [Writer]) {
+    let options = Options::new(Location::Sled(directory.to_owned()));
+    let store = tokio::task::spawn_blocking(move || store::open(options)).await.unwrap().unwrap();
+    for known in writers.iter().flat_map(|writer| &writer.known) {
+        let range = Key::new(REVISION).text(&known.policy.id).range();
+        let records = store.scan(range, Direction::Ascending, store::SCAN_MAX_RECORDS).await.unwrap();
+        let revisions: Vec<Revision> =
+            records.iter().map(|(_, stored)| Revision::decode(stored.value.clone()).unwrap()).collect();
+        let numbers: Vec<u64> = revisions.iter().map(|revision| revision.number).collect();
+        let acknowledged: Vec<u64> = (1..=known.number).collect();
+        let under_way: Vec<u64> = (1..=known.number + 1).collect();
+        assert!(
+            numbers == acknowledged || (known.pending.is_some() && numbers == under_way),
+            "{numbers:?} of {known:?}"
+        );
+        for (n, revision) in revisions.iter().enumerate() {
+            let document = Policy::decode(revision.document.as_slice()).unwrap();
+            assert_eq!(document.id, known.policy.id);
+            assert_eq!(revision.time, document.deleted_at.or(document.updated_at));
+            assert_eq!(revision.actor, "anonymous");
+            let method = match (n, document.deleted_at) {
+                (0, _) => "c1.api.policy.v1.Policies/Create",
+                (_, None) => "c1.api.policy.v1.Policies/Update",
+                (_, Some(_)) => "c1.api.policy.v1.Policies/Delete",
+            };
+            assert_eq!(revision.method, method);
+            assert_eq!(revision.mask.len(), usize::from(method.ends_with("Update")));
+        }
+        let last = Policy::decode(revisions.last().unwrap().document.as_slice()).unwrap();
+        if numbers == acknowledged {
+            let wanted = Policy { deleted_at: last.deleted_at, ..known.policy.clone() };
+            assert_eq!(last, wanted);
+            assert_eq!(last.deleted_at.is_some(), known.policy.deleted_at.is_some());
+        } else if let Some(Pending::Update(after)) = &known.pending {
+            assert_eq!(last, Policy { updated_at: last.updated_at, ..(**after).clone() });
+        }
+    }
+    store.close().await;
+}
