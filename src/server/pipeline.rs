@@ -97,14 +97,17 @@ impl Pipeline {
     {
         limits::head(request.headers(), self.max_header_bytes)?;
         let time = deadline::of(request.headers(), self.request_deadline)?;
+        // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,
+        // a request is tens of kilobytes large.
+        let work = Box::pin(self.dispatch(request, target, streams, peer));
         if streams {
             let pass = self.streams.enter()?;
-            let response = self.dispatch(request, target, streams, peer).await?;
+            let response = work.await?;
             let draining = Box::pin(self.draining.clone().cancelled_owned());
             Ok((response, Some(Streaming { _pass: pass, draining })))
         } else {
             let _pass = self.requests.enter()?;
-            let response = deadline::within(time, self.dispatch(request, target, streams, peer)).await?;
+            let response = deadline::within(time, work).await?;
             Ok((response, None))
         }
     }
