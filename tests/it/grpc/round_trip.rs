@@ -5,7 +5,7 @@ use countersign::pb::c1::api::policy::v1::policies_client::PoliciesClient;
 use countersign::pb::c1::api::policy::v1::policy_search_client::PolicySearchClient;
 use countersign::pb::c1::api::policy::v1::policy_validate_client::PolicyValidateClient;
 use countersign::pb::c1::api::policy::v1::{
-    CreatePolicyRequest, DeletePolicyRequest, EditorValidateRequest, ListPolicyRequest, Policy,
+    CreatePolicyRequest, DeletePolicyRequest, EditorEnvironment, EditorValidateRequest, ListPolicyRequest, Policy,
     SearchPoliciesRequest, TestAccountProvisionPolicyRequest, UpdatePolicyRequest,
 };
 use prost_types::FieldMask;
@@ -132,15 +132,24 @@ async fn an_idempotency_key_is_kept_for_a_day() {
 }
 
 #[tokio::test]
-async fn services_that_are_only_declared_say_so() {
+async fn expressions_are_checked_and_evaluated_by_themselves() {
     let (server, _) = start().await;
     let channel = server.channel().await;
-    let validate =
-        PolicyValidateClient::new(channel.clone()).validate_cel(EditorValidateRequest::default()).await;
+    let text = "appOwners".to_owned();
+    let conditions = EditorValidateRequest { text: text.clone(), environment: 0 };
+    let approvers = EditorValidateRequest { text, environment: EditorEnvironment::Approver.into() };
+    let mut validate = PolicyValidateClient::new(channel.clone());
+    assert_eq!(validate.validate_cel(conditions).await.unwrap().into_inner().markers.len(), 1);
+    assert_eq!(validate.validate_cel(approvers).await.unwrap().into_inner().markers, []);
+    let other = EditorValidateRequest { text: "true".to_owned(), environment: 77 };
+    assert_eq!(reason(&validate.validate_cel(other).await.unwrap_err()), "ENUM_VALUE_UNKNOWN");
+
     let mut test = AccountProvisionPolicyTestClient::new(channel);
-    let test = test.test(TestAccountProvisionPolicyRequest::default()).await;
-    for status in [validate.unwrap_err(), test.unwrap_err()] {
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "NOT_SERVED"));
-    }
+    let request = TestAccountProvisionPolicyRequest { cel: "subject.username".to_owned() };
+    let answer = test.test(request).await.unwrap().into_inner();
+    assert_eq!((answer.r#type.as_str(), answer.value.as_str()), ("string", "jane.doe"));
+    let request = TestAccountProvisionPolicyRequest { cel: "subject.nothing".to_owned() };
+    let refused = test.test(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "EXPRESSION_UNDECLARED_FIELD"));
     server.stop().await;
 }
