@@ -84,6 +84,7 @@ async fn a_number_that_no_enum_value_has_is_refused() {
 
 /// A refusal that a client's limit on metadata would not let through tells the client nothing.
 #[tokio::test]
+#[allow(deprecated, reason = "the deprecated field is still read")]
 async fn a_refusal_with_much_to_say_still_arrives() {
     let (server, mut client) = start().await;
     let empty = PolicySteps { steps: vec![PolicyStep::default(); 100] };

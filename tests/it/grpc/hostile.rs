@@ -90,9 +90,7 @@ fn provision(policy: ProvisionPolicy) -> Step {
 fn deep_provision(levels: usize) -> Step {
     let mut policy = ProvisionPolicy::default();
     for _ in 0..levels {
-        policy = ProvisionPolicy {
-            typ: Some(Typ::MultiStep(MultiStep { provision_steps: vec![policy], ..Default::default() })),
-        };
+        policy = ProvisionPolicy { typ: Some(Typ::MultiStep(MultiStep { provision_steps: vec![policy] })) };
     }
     provision(policy)
 }

@@ -24,7 +24,7 @@ async fn create_get_list_search_update_delete() {
     let list = client.list(ListPolicyRequest::default()).await.unwrap().into_inner();
     assert_eq!((list.list, list.next_page_token), (vec![made.clone(), other.clone()], String::new()));
     let query = SearchPoliciesRequest { query: "plat".to_owned(), ..Default::default() };
-    assert_eq!(search.search(query.clone()).await.unwrap().into_inner().list, [made.clone()]);
+    assert_eq!(search.search(query.clone()).await.unwrap().into_inner().list, std::slice::from_ref(&made));
 
     let policy = Policy { id: made.id.clone(), description: "text".to_owned(), ..Policy::default() };
     let update_mask = Some(FieldMask { paths: vec!["description".to_owned()] });
