@@ -77,6 +77,9 @@ impl Pipeline {
             Err(status) => (self.refuse(face, target.as_ref().ok(), status), None),
         };
 
+        let mut id = id;
+        // To HPACK this means "never index": a value that never comes again would only push others out of its table.
+        id.set_sensitive(true);
         response.headers_mut().insert(request_id::X_REQUEST_ID, id);
         let code = code_of(&response, face);
         let unread = if streaming.is_none() { Some(connection.unread()) } else { None };
