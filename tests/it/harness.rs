@@ -4,6 +4,7 @@ use bytes::Bytes;
 use countersign::app::{Clock, NoEntropy, SystemClock};
 use countersign::config::{self, Layer, Settings};
 use countersign::server::{Assembled, assemble};
+use countersign::store::Device;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -40,8 +41,19 @@ impl Server {
         Server::with(&settings(&store, &[]), Arc::new(SystemClock::default())).await
     }
 
+    /// With a store in `directory`, on a disk that does as it is told.
+    pub async fn on_device(directory: &Path, device: Device) -> Server {
+        let store = format!("sled:{}", directory.display());
+        let assembled =
+            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device).await.unwrap();
+        Server::of(assembled)
+    }
+
     pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {
-        let assembled = assemble(settings, clock).await.unwrap();
+        Server::of(assemble(settings, clock, Device::default()).await.unwrap())
+    }
+
+    fn of(assembled: Assembled) -> Server {
         let (addr, admin_addr) = (assembled.running.addr, assembled.running.admin_addr);
         Server { addr, admin_addr, assembled }
     }

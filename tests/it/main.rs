@@ -11,6 +11,7 @@
 )]
 
 mod config;
+mod disk;
 mod examples;
 mod expr;
 mod gateway;
