@@ -16,7 +16,11 @@ fn settings() -> String {
     let mut table = String::from("| flag | environment | default | meaning |\n| --- | --- | --- | --- |\n");
     for setting in TABLE {
         let (key, variable) = (setting.key(), setting.variable());
-        table.push_str(&format!("| `--{key}` | `{variable}` | `{}` | {} |\n", setting.default, setting.help.trim()));
+        table.push_str(&format!(
+            "| `--{key}` | `{variable}` | `{}` | {} |\n",
+            setting.default,
+            setting.help.trim()
+        ));
     }
     table
 }
@@ -40,7 +44,9 @@ fn documents_name_files_that_are_there() {
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/rest.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let named = text.split('`').skip(1).step_by(2).filter(|span| {
-            let path = !span.contains(char::is_whitespace) && span.contains('/') && !span.starts_with(['/', '-', '*']);
+            let path = !span.contains(char::is_whitespace)
+                && span.contains('/')
+                && !span.starts_with(['/', '-', '*']);
             let ours = ["src/", "docs/", "tests/", "examples/", "benches/", ".ci/", "proto/"];
             path && ours.iter().any(|dir| span.starts_with(dir)) && !span.contains(['*', '<', '{'])
         });

@@ -5,8 +5,8 @@ use countersign::pb::c1::api::policy::v1::policies_client::PoliciesClient;
 use countersign::pb::c1::api::policy::v1::policy_search_client::PolicySearchClient;
 use countersign::pb::c1::api::policy::v1::policy_validate_client::PolicyValidateClient;
 use countersign::pb::c1::api::policy::v1::{
-    CreatePolicyRequest, DeletePolicyRequest, EditorEnvironment, EditorValidateRequest, ListPolicyRequest, Policy,
-    SearchPoliciesRequest, TestAccountProvisionPolicyRequest, UpdatePolicyRequest,
+    CreatePolicyRequest, DeletePolicyRequest, EditorEnvironment, EditorValidateRequest, ListPolicyRequest,
+    Policy, SearchPoliciesRequest, TestAccountProvisionPolicyRequest, UpdatePolicyRequest,
 };
 use prost_types::FieldMask;
 use tonic::{Code, Request};
@@ -150,6 +150,9 @@ async fn expressions_are_checked_and_evaluated_by_themselves() {
     assert_eq!((answer.r#type.as_str(), answer.value.as_str()), ("string", "jane.doe"));
     let request = TestAccountProvisionPolicyRequest { cel: "subject.nothing".to_owned() };
     let refused = test.test(request).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "EXPRESSION_UNDECLARED_FIELD"));
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::InvalidArgument, "EXPRESSION_UNDECLARED_FIELD")
+    );
     server.stop().await;
 }
