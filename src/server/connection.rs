@@ -83,7 +83,7 @@ impl Http {
         B: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
         B::Data: Send,
     {
-        let (io, outlet) = gather(io);
+        let (io, mut outlet) = gather(io);
         let io = TokioIo::new(Watched { io, read_bytes: 0, connection: Arc::clone(&connection) });
         let mut http = pin!(self.builder.serve_connection(io, service));
         let mut timer = pin!(sleep(self.handshake_timeout));
@@ -91,7 +91,7 @@ impl Http {
         loop {
             tokio::select! {
                 biased;
-                ended = poll_fn(|cx| poll(http.as_mut(), &outlet, cx)) => {
+                ended = poll_fn(|cx| poll(http.as_mut(), &mut outlet, cx)) => {
                     if let Err(error) = ended {
                         tracing::debug!(error, "connection ended");
                     }
@@ -120,16 +120,18 @@ impl Http {
 }
 
 /// Polls the connection, then writes out what it has gathered.
-fn poll<F, I>(http: Pin<&mut F>, outlet: &Outlet<I>, cx: &mut Context<'_>) -> Poll<Result<(), Fault>>
+fn poll<F, I>(http: Pin<&mut F>, outlet: &mut Outlet<I>, cx: &mut Context<'_>) -> Poll<Result<(), Fault>>
 where
     F: Future<Output = Result<(), Fault>>,
     I: AsyncWrite + Unpin,
 {
-    let polled = http.poll(cx);
-    match (polled, outlet.poll_drain(cx)) {
-        (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
-        // A connection that ended well was shut down, which waited for the socket. One that failed does not wait.
-        (polled, _) => polled,
+    if let Poll::Ready(ended) = http.poll(cx) {
+        outlet.last_words(cx);
+        return Poll::Ready(ended);
+    }
+    match outlet.poll_drain(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+        _ => Poll::Pending,
     }
 }
 

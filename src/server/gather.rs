@@ -29,12 +29,16 @@ pub(crate) struct Gathering<I>(Arc<Mutex<Inner<I>>>);
 
 /// The other end of a [`Gathering`]; must be polled after every poll of the connection.
 #[derive(Debug)]
-pub(crate) struct Outlet<I>(Arc<Mutex<Inner<I>>>);
+pub(crate) struct Outlet<I> {
+    inner: Arc<Mutex<Inner<I>>>,
+    /// What is gathered has waited for a turn of the runtime.
+    waited: bool,
+}
 
 /// Both ends around a socket. They belong to one task, so that nobody ever waits for the lock.
 pub(crate) fn gather<I>(io: I) -> (Gathering<I>, Outlet<I>) {
     let inner = Arc::new(Mutex::new(Inner { io, gathered: BytesMut::new() }));
-    (Gathering(Arc::clone(&inner)), Outlet(inner))
+    (Gathering(Arc::clone(&inner)), Outlet { inner, waited: false })
 }
 
 fn lock<I>(inner: &Mutex<Inner<I>>) -> MutexGuard<'_, Inner<I>> {
@@ -74,9 +78,27 @@ impl<I: AsyncWrite + Unpin> Inner<I> {
 }
 
 impl<I: AsyncWrite + Unpin> Outlet<I> {
-    /// Hands what was gathered to the socket. Pending: the socket is full, and wakes the task when it is not.
-    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        lock(&self.0).drain(cx)
+    /// Hands what was gathered to the socket. Pending: the socket is full, and wakes the task when it is not; or the tasks
+    /// that are ready to run now, which may have more to write, come first. (tokio runs a connection right behind the
+    /// stream that has woken it, so that without this turn every answer would be written alone.)
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut inner = lock(&self.inner);
+        if inner.gathered.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if !std::mem::replace(&mut self.waited, true) {
+            // A task that wakes itself goes behind the others.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.waited = false;
+        inner.drain(cx)
+    }
+
+    /// Hands over, without a turn for others, as much as the socket takes: what a connection that failed has left.
+    pub(crate) fn last_words(&mut self, cx: &mut Context<'_>) {
+        // Nobody is left to hear that it failed, or to wait for.
+        let _ = lock(&self.inner).drain(cx);
     }
 }
 
@@ -151,30 +173,33 @@ mod tests {
         }
     }
 
-    fn drain(outlet: &Outlet<Socket>) -> Poll<Result<()>> {
-        outlet.poll_drain(&mut Context::from_waker(std::task::Waker::noop()))
+    /// Polls twice, as the runtime does: for the turn that is left to others, and for what is to be written.
+    fn drain(outlet: &mut Outlet<Socket>) -> Poll<Result<()>> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(outlet.poll_drain(&mut cx).is_pending());
+        outlet.poll_drain(&mut cx)
     }
 
     #[tokio::test]
     async fn many_writes_reach_the_socket_as_one_and_in_order() {
-        let (mut connection, outlet) = gather(Socket { room: 100, ..Socket::default() });
+        let (mut connection, mut outlet) = gather(Socket { room: 100, ..Socket::default() });
         connection.write_all(b"head").await.unwrap();
         connection.flush().await.unwrap();
         let slices = [IoSlice::new(b" and "), IoSlice::new(b"body")];
         assert_eq!(connection.write_vectored(&slices).await.unwrap(), 9);
-        assert!(lock(&outlet.0).io.writes.is_empty());
-        assert!(drain(&outlet).is_ready());
-        assert_eq!(lock(&outlet.0).io.writes, [b"head and body"]);
+        assert!(lock(&outlet.inner).io.writes.is_empty());
+        assert!(drain(&mut outlet).is_ready());
+        assert_eq!(lock(&outlet.inner).io.writes, [b"head and body"]);
     }
 
     #[tokio::test]
     async fn a_socket_that_takes_little_gets_the_rest_later() {
-        let (mut connection, outlet) = gather(Socket { room: 3, ..Socket::default() });
+        let (mut connection, mut outlet) = gather(Socket { room: 3, ..Socket::default() });
         connection.write_all(b"answer").await.unwrap();
-        assert!(drain(&outlet).is_pending());
-        lock(&outlet.0).io.room = 3;
-        assert!(drain(&outlet).is_ready());
-        assert_eq!(lock(&outlet.0).io.writes, [b"ans", b"wer"]);
+        assert!(drain(&mut outlet).is_pending());
+        lock(&outlet.inner).io.room = 3;
+        assert!(drain(&mut outlet).is_ready());
+        assert_eq!(lock(&outlet.inner).io.writes, [b"ans", b"wer"]);
     }
 
     #[tokio::test]
@@ -190,12 +215,12 @@ mod tests {
         assert_eq!(taken, GATHER_MAX_BYTES);
         let large = [8; GATHER_MAX_BYTES + 1];
         assert!(Pin::new(&mut connection).poll_write(&mut cx, &large).is_pending());
-        lock(&outlet.0).io.room = GATHER_MAX_BYTES + 10;
+        lock(&outlet.inner).io.room = GATHER_MAX_BYTES + 10;
         let Poll::Ready(Ok(10)) = Pin::new(&mut connection).poll_write(&mut cx, &large) else {
             panic!("what is too large to be gathered goes straight to the socket, after what was");
         };
-        assert_eq!(lock(&outlet.0).io.writes, [vec![7; GATHER_MAX_BYTES], vec![8; 10]]);
-        assert!(lock(&outlet.0).gathered.capacity() <= KEEP_MAX_BYTES);
+        assert_eq!(lock(&outlet.inner).io.writes, [vec![7; GATHER_MAX_BYTES], vec![8; 10]]);
+        assert!(lock(&outlet.inner).gathered.capacity() <= KEEP_MAX_BYTES);
     }
 
     #[tokio::test]
@@ -203,7 +228,7 @@ mod tests {
         let (mut connection, outlet) = gather(Socket { room: 100, ..Socket::default() });
         connection.write_all(b"last words").await.unwrap();
         connection.shutdown().await.unwrap();
-        assert_eq!(lock(&outlet.0).io.writes, [b"last words"]);
-        assert!(lock(&outlet.0).io.shut);
+        assert_eq!(lock(&outlet.inner).io.writes, [b"last words"]);
+        assert!(lock(&outlet.inner).io.shut);
     }
 }
