@@ -86,7 +86,7 @@ async fn every_example_is_accepted_and_can_be_sent_back() {
         assert_has(&name, &made, &example);
 
         // As a create, of another policy.
-        let (other, again) = policy(&name, &send(&server, "POST", "/api/v1/policies", &made).await);
+        let (other, again) = policy(&name, &send(&server, "POST", "/api/v1/policies", &whole).await);
         assert_ne!(other, id);
         assert_eq!(again, made, "{name}");
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use countersign::app::{Clock, NoEntropy, SystemClock};
 use countersign::config::{self, Layer, Settings};
 use countersign::server::{Assembled, assemble};
-use countersign::store::Device;
+use countersign::store::table::Key;
+use countersign::store::{Device, Direction, Engine, SCAN_MAX_RECORDS};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -123,8 +124,22 @@ pub async fn http(
     tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
 }
 
-/// The table of revisions, as `app/records.rs` has it: their keys go on with the policy's id and a number.
-pub const REVISIONS: u8 = 3;
+/// The revisions of a policy, from its first, as `app/records.rs` lays them out: the current one in one table, by id, and
+/// those before it in another, by id and number.
+pub async fn revisions(store: &dyn Engine, id: &str) -> Vec<Revision> {
+    const POLICY: u8 = 2;
+    const REVISION: u8 = 3;
+    let before = store
+        .scan(Key::new(REVISION).text(id).range(), Direction::Ascending, SCAN_MAX_RECORDS)
+        .await
+        .unwrap();
+    let keys: Vec<Vec<u8>> = before.iter().map(|(key, _)| key.to_vec()).collect();
+    let numbered = (1..).map(|number| Key::new(REVISION).text(id).u64(number).into_bytes());
+    assert_eq!(keys, numbered.take(keys.len()).collect::<Vec<_>>());
+    let current = store.get(Key::new(POLICY).text(id).as_bytes()).await.unwrap();
+    let all = before.into_iter().map(|(_, stored)| stored).chain(current);
+    all.map(|stored| prost::Message::decode(stored.value).unwrap()).collect()
+}
 
 /// One revision of a policy, as it is kept. No API shows them yet.
 #[derive(Clone, PartialEq, prost::Message)]
