@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod check;
 mod config;
 mod examples;
 mod expr;
@@ -26,3 +27,4 @@ mod store_suite;
 mod strain;
 mod tidy;
 mod wire;
+mod workflow;

@@ -4,7 +4,7 @@
 //! Only what JSON can say is accepted: no aliases (one line can stand for a million values), no tags but those of the core
 //! schema, no keys but scalars. Duplicate keys are kept; whoever reads the tree refuses them. No recursion here.
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
 
 use super::finding::Finding;
 
@@ -95,7 +95,10 @@ impl Tree {
                 Ok((event, span)) => builder.take(event, span),
                 Err(error) => {
                     let at = error.marker().byte_offset().unwrap_or(text.len());
-                    builder.fault(at, "YAML_SYNTAX", error.info());
+                    match error.kind() {
+                        ErrorKind::RecursionLimitExceeded => builder.too_deep(at),
+                        _ => builder.fault(at, "YAML_SYNTAX", error.info()),
+                    }
                     false
                 }
             };
@@ -129,6 +132,10 @@ struct Builder {
 impl Builder {
     fn fault(&mut self, at: usize, code: &'static str, message: impl Into<String>) {
         self.faults.push(Finding::violation(at, code, message));
+    }
+
+    fn too_deep(&mut self, at: usize) {
+        self.fault(at, "YAML_TOO_DEEP", format!("nested deeper than {DEPTH_MAX_LEVELS} levels"));
     }
 
     /// Takes one event; false when nothing more can be taken.
@@ -192,7 +199,7 @@ impl Builder {
 
     fn descend(&mut self, value: Value, start: usize, end: usize) -> bool {
         if self.open.len() >= DEPTH_MAX_LEVELS {
-            self.fault(start, "YAML_TOO_DEEP", format!("nested deeper than {DEPTH_MAX_LEVELS} levels"));
+            self.too_deep(start);
             return false;
         }
         let id = self.tree.nodes.len();
@@ -357,9 +364,9 @@ mod tests {
     #[test]
     fn no_text_is_too_deep_or_too_large() {
         for (text, code) in [
-            ("[".repeat(1_000_000), "YAML_SYNTAX"),
-            ("- ".repeat(1_000_000), "YAML_SYNTAX"),
-            ("{a: ".repeat(1_000_000), "YAML_SYNTAX"),
+            ("[".repeat(1_000_000), "YAML_TOO_DEEP"),
+            ("- ".repeat(1_000_000), "YAML_TOO_DEEP"),
+            ("{a: ".repeat(1_000_000), "YAML_TOO_DEEP"),
             (format!("[{}]", "1,".repeat(NODES_MAX + 1)), "YAML_TOO_MANY_VALUES"),
         ] {
             let (tree, faults) = Tree::parse(&text);

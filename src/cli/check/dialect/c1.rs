@@ -94,19 +94,21 @@ impl Dialect for C1 {
 
 fn decode_fault(tree: &Tree, root: NodeId, node: NodeId, fault: json::Error) -> Finding {
     let is_bare = matches!(tree.node(node).map(|node| &node.value), Some(Value::Number(_) | Value::Bool(_)));
-    let hint =
-        if fault.reason == Reason::WrongType && is_bare && fault.message.starts_with("expected a string") {
-            "; a text that looks like a number or a truth value is written in quotes"
-        } else {
-            ""
-        };
+    let message = match fault.reason {
+        Reason::UnknownField => {
+            fault.message.replace("no such field", &format!("no field `{}`", tree.text(node)))
+        }
+        Reason::WrongType if is_bare && fault.message.starts_with("expected a string") => {
+            format!(
+                "{}; a text that looks like a number or a truth value is written in quotes",
+                fault.message
+            )
+        }
+        _ => fault.message,
+    };
     Finding {
         path: place::path_of(tree, root, node),
-        ..Finding::violation(
-            place::start_of(tree, node),
-            fault.reason.code(),
-            format!("{}{hint}", fault.message),
-        )
+        ..Finding::violation(place::start_of(tree, node), fault.reason.code(), message)
     }
 }
 
