@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod check;
 mod config;
 mod disk;
 mod examples;
@@ -28,3 +29,4 @@ mod store_suite;
 mod strain;
 mod tidy;
 mod wire;
+mod workflow;
