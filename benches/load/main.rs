@@ -9,6 +9,7 @@ mod clients;
 mod document;
 mod durable;
 mod echo;
+mod interrupt;
 mod plan;
 mod round;
 mod table;
@@ -57,6 +58,7 @@ fn main() -> Result<(), Fault> {
         }
         return Ok(());
     };
+    interrupt::listen()?;
     let rows = plan::run(&options)?;
     table::print(&options.effort, &rows);
     Ok(())

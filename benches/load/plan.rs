@@ -13,6 +13,7 @@ use crate::round::{self, Clients, Round};
 use crate::{Fault, Options};
 
 const SLED: &str = "bare sled";
+const SLED_ALL: &str = "bare sled, all its records";
 const FILE: &str = "raw file";
 const ECHO: &str = "bare tonic echo";
 const GRPC_GET: &str = "`Get`, gRPC";
@@ -43,7 +44,7 @@ pub struct Row {
     pub p99_us: Vec<f64>,
     /// Processor time of the process that answers, for each request.
     pub cpu_us: Vec<f64>,
-    pub against: Option<Against>,
+    pub against: Vec<Against>,
 }
 
 /// What a row is compared with.
@@ -60,22 +61,19 @@ struct Figure<'a> {
     /// The process that answers, if it is not this one.
     process: Option<&'a Process>,
     run: Box<dyn Fn(usize, Duration) -> Result<Round, Fault> + 'a>,
-    /// The name of what it is compared with, and the share to reach.
-    against: Option<(&'static str, Option<f64>)>,
+    /// The names of what it is compared with, and the share to reach.
+    against: Vec<(&'static str, Option<f64>)>,
 }
 
 impl<'a> Figure<'a> {
     fn new(name: &'static str, process: Option<&'a Process>, clients: impl Clients + 'a) -> Self {
         let run = Box::new(move |count, length| round::run(&clients, count, length));
-        Figure { name, process, run, against: None }
+        Figure { name, process, run, against: Vec::new() }
     }
 
-    fn against(self, name: &'static str, aim: Option<f64>) -> Self {
-        Figure { against: Some((name, aim)), ..self }
-    }
-
-    fn floor(&self) -> Option<&'static str> {
-        self.against.map(|(name, _)| name)
+    fn against(mut self, name: &'static str, aim: Option<f64>) -> Self {
+        self.against.push((name, aim));
+        self
     }
 }
 
@@ -104,10 +102,11 @@ pub fn run(options: &Options) -> Result<Vec<Row>, Fault> {
 
 /// Those with the right name, and what they are compared with.
 fn asked_for<'a>(group: Vec<Figure<'a>>, only: &str) -> Vec<Figure<'a>> {
-    let named: Vec<_> = group.iter().filter(|figure| figure.name.contains(only)).collect();
-    let mut names: Vec<_> = named.iter().flat_map(|figure| [Some(figure.name), figure.floor()]).collect();
-    names.dedup();
-    group.into_iter().filter(|figure| names.contains(&Some(figure.name))).collect()
+    let named = group.iter().filter(|figure| figure.name.contains(only));
+    let names: Vec<_> = named
+        .flat_map(|figure| figure.against.iter().map(|(floor, _)| *floor).chain([figure.name]))
+        .collect();
+    group.into_iter().filter(|figure| names.contains(&figure.name)).collect()
 }
 
 fn writes<'a>(
@@ -123,8 +122,8 @@ fn writes<'a>(
     // Clients of several rounds share them, and they are needed until the end.
     let [file, one, all] = [file, one, all].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
-        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)),
-        Figure::new("bare sled, all records of a `Create`", None, all).against(SLED, None),
+        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)).against(SLED_ALL, None),
+        Figure::new(SLED_ALL, None, all).against(SLED, None),
         Figure::new(SLED, None, one).against(FILE, None),
         Figure::new(FILE, None, file),
     ])
@@ -161,7 +160,7 @@ fn take_turns(effort: &Effort, clients: usize, group: &[Figure]) -> Result<Vec<R
             p50_us: Vec::new(),
             p99_us: Vec::new(),
             cpu_us: Vec::new(),
-            against: None,
+            against: Vec::new(),
         })
         .collect();
     for figure in group {
@@ -181,10 +180,14 @@ fn take_turns(effort: &Effort, clients: usize, group: &[Figure]) -> Result<Vec<R
     }
     let rates: Vec<_> = rows.iter().map(|row| (row.name, row.rate.clone())).collect();
     for (figure, row) in group.iter().zip(&mut rows) {
-        row.against = figure.against.and_then(|(floor, aim)| {
-            let (name, rate) = rates.iter().find(|(name, _)| *name == floor)?.clone();
-            Some(Against { name, rate, aim })
-        });
+        row.against = figure
+            .against
+            .iter()
+            .filter_map(|(floor, aim)| {
+                let (name, rate) = rates.iter().find(|(name, _)| name == floor)?.clone();
+                Some(Against { name, rate, aim: *aim })
+            })
+            .collect();
     }
     Ok(rows)
 }
