@@ -73,15 +73,13 @@ pub fn record(stored: &Stored) -> Record {
     Record { key: vec![0; ID_BYTES - COUNTER_BYTES], value: stored.policy.clone().into() }
 }
 
-/// As many records as a create writes, of about their sizes: the policy, its first revision, and the entries of the
-/// indexes of all policies, of those that are not deleted, of types, of names, and of the two words of the name.
+/// As many records as a create of this policy writes, of about their sizes: the policy with its revision, and the entries
+/// of the indexes of live policies, of names, and of the two words of the name.
 pub fn records(stored: &Stored) -> Vec<Record> {
     let key = |table: u8, more_bytes: usize| vec![table; 1 + more_bytes + ID_BYTES - COUNTER_BYTES];
-    let whole = Bytes::from(stored.policy.clone());
-    let revision = Bytes::from([stored.policy.as_slice(), &[0; REVISION_BYTES]].concat());
+    let document = Bytes::from([stored.policy.as_slice(), &[0; REVISION_BYTES]].concat());
     let entry = Bytes::from_static(&[0; ENTRY_BYTES]);
-    let entries = [(4, 0), (5, 0), (6, 8), (7, 16), (8, 5), (9, 12)];
-    let documents = [Record { key: key(2, 0), value: whole }, Record { key: key(3, 8), value: revision }];
+    let entries = [(3, 0), (4, 16), (5, 5), (6, 12)];
     let entries = entries.map(|(table, more)| Record { key: key(table, more), value: entry.clone() });
-    documents.into_iter().chain(entries).collect()
+    [Record { key: key(2, 0), value: document }].into_iter().chain(entries).collect()
 }
