@@ -6,8 +6,12 @@ use crate::app::records::{RevisionRecord, policy_id_of, read, tables};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::Key;
 use crate::store::{Change, Changes, ChangesError, Direction, Engine, Revision, SCAN_MAX_RECORDS, Stored};
+use futures_util::FutureExt as _;
 use std::sync::Arc;
 use tokio::task::AbortHandle;
+
+/// How many commits may be brought in before those who wait for the first of them are told.
+const SHOWN_TOGETHER_MAX: usize = 256;
 
 /// The task that follows the feed; it ends when this is dropped.
 #[derive(Debug)]
@@ -34,8 +38,10 @@ pub(in crate::app) async fn follow(store: Arc<dyn Engine>) -> Result<(Arc<Catalo
 }
 
 async fn run(store: Arc<dyn Engine>, catalogue: Arc<Catalogue>, mut changes: Changes) {
+    let (mut brought_in, mut together) = (0, 0);
+    let mut event = changes.next().await;
     loop {
-        let seen = match changes.next().await {
+        let seen = match event {
             Ok(change) => apply(store.as_ref(), &catalogue, &change).await.map(|()| change.revision),
             Err(ChangesError::Lagged { missed_commits }) => {
                 tracing::warn!(missed_commits, "the catalogue fell behind and is read again");
@@ -46,10 +52,24 @@ async fn run(store: Arc<dyn Engine>, catalogue: Arc<Catalogue>, mut changes: Cha
             Err(ChangesError::Closed) => return catalogue.show(Revision::MAX),
         };
         match seen {
-            Ok(revision) => catalogue.show(revision),
+            Ok(revision) => brought_in = revision,
             // The next change of the policy, or the next start, brings it in.
             Err(error) => tracing::error!(%error, "a change could not be brought into the catalogue"),
         }
+        // Commits come in groups, and everybody who waits is woken when more is shown: one by one would wake all for each.
+        let ready = changes.next().now_or_never();
+        together += 1;
+        event = match ready {
+            Some(next) if together < SHOWN_TOGETHER_MAX => next,
+            ready => {
+                catalogue.show(brought_in);
+                together = 0;
+                match ready {
+                    Some(next) => next,
+                    None => changes.next().await,
+                }
+            }
+        };
     }
 }
 
