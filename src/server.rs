@@ -192,7 +192,9 @@ async fn accept_main(
             let of_requests = Arc::clone(&connection);
             let service = service_fn(move |request| {
                 let (pipeline, connection) = (Arc::clone(&pipeline), Arc::clone(&of_requests));
-                async move { Ok::<_, Infallible>(pipeline.call(request, &connection, peer).await) }
+                // Here and not in the call, which first runs only when its turn comes.
+                let in_flight = connection.in_flight();
+                async move { Ok::<_, Infallible>(pipeline.call(request, &connection, in_flight, peer).await) }
             });
             http.serve(stream, service, connection, draining).await;
         }

@@ -20,7 +20,7 @@ use tower::Service as _;
 
 use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Target};
-use super::connection::Connection;
+use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
 use super::{deadline, request_id};
 use crate::gateway::Gateway;
@@ -51,6 +51,7 @@ impl Pipeline {
         &self,
         mut request: Request<B>,
         connection: &Arc<Connection>,
+        in_flight: InFlight,
         peer: SocketAddr,
     ) -> Response<Answer>
     where
@@ -63,14 +64,7 @@ impl Pipeline {
         rpc.metrics.started();
         let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
-        let ending = Ending::of(Record {
-            rpc,
-            face,
-            id: id.clone(),
-            peer,
-            started,
-            _in_flight: connection.in_flight(),
-        });
+        let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started, _in_flight: in_flight });
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
         let outcome = match &target {
