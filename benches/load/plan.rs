@@ -120,7 +120,7 @@ fn writes<'a>(
     // Clients of several rounds share them, and they are needed until the end.
     let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
-        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)).against(SLED_ALL, None),
+        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)),
         Figure::new(SLED, None, sled).against(FILE, None),
         Figure::new(FILE, None, file),
     ])
