@@ -82,7 +82,7 @@ pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Vi
             "this field has no effect any more; use allowDelegation of an approval",
         );
     }
-    let workflow = Workflow { routes, baseline, sequences, afterwards };
+    let workflow = Workflow { routes, baseline, sequences, afterwards, ..Workflow::default() };
     rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
     Ok(Compiled { warnings: report.finish()?, workflow })
 }
