@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod etag;
 mod expressions;
+mod guardian;
 mod index;
 mod page;
 mod policies;
@@ -16,15 +17,18 @@ mod records;
 mod references;
 mod replay;
 mod search;
+mod secrets;
 mod workflows;
 mod words;
 mod write;
 
 pub use answer::{Answer, Caller};
 pub use clock::{Clock, NoEntropy, SystemClock};
-pub use error::{Error, REFERRERS_LISTED_MAX};
+pub use error::{Error, GuardianCode, REFERRERS_LISTED_MAX};
 pub use etag::etag;
+pub use guardian::{Guardian, Rotated};
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
+pub use secrets::{Keys, KeysError};
 pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
 
 use crate::pb;
@@ -61,6 +65,7 @@ pub struct App {
     /// What happens where a document does not say what happens when nobody is found to ask.
     nobody: Nobody,
     workflows: Workflows,
+    guardian: Guardian,
 }
 
 /// Why the operations cannot begin.
@@ -96,7 +101,22 @@ impl App {
             wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
         let tokens = Tokens::new(token_key(store.as_ref(), clock.as_ref()).await?);
         let newest = newest_id(store.as_ref()).await?;
-        Ok(App { store, clock, tokens, newest, policy_type, nobody, workflows: Workflows::default() })
+        Ok(App {
+            store,
+            clock,
+            tokens,
+            newest,
+            policy_type,
+            nobody,
+            workflows: Workflows::default(),
+            guardian: Guardian::default(),
+        })
+    }
+
+    /// The same operations, with other settings for Guardian's policies.
+    #[must_use]
+    pub fn with_guardian(self, guardian: Guardian) -> App {
+        App { guardian, ..self }
     }
 
     /// Reads one record.

@@ -15,6 +15,7 @@ mod examples;
 mod expr;
 mod gateway;
 mod grpc;
+mod guardian;
 mod harness;
 mod kill;
 mod races;
