@@ -143,8 +143,8 @@ async fn token_key(store: &dyn Engine, clock: &dyn Clock) -> Result<[u8; 32], Op
 
 /// The greatest id of a policy in the store.
 async fn newest_id(store: &dyn Engine) -> Result<Uuid, store::Error> {
-    let last = store.scan(Key::new(tables::ALL).range(), Direction::Descending, 1).await?;
-    let id = last.first().and_then(|(key, _)| records::id_of(tables::ALL, key).ok());
+    let last = store.scan(Key::new(tables::POLICY).range(), Direction::Descending, 1).await?;
+    let id = last.first().and_then(|(key, _)| records::id_of(tables::POLICY, key).ok());
     Ok(id.and_then(|id| Uuid::parse_str(&id).ok()).unwrap_or(Uuid::nil()))
 }
 

@@ -41,7 +41,6 @@ fn entries(policy: &Policy) -> BTreeMap<Vec<u8>, Bytes> {
     let summary = summary(policy);
     let value = Bytes::from(summary.encode_to_vec());
     let mut entries = BTreeMap::new();
-    entries.insert(Key::new(tables::ALL).text(id).into_bytes(), value.clone());
     entries.insert(
         Key::new(tables::NAME).text(&folded(&policy.display_name)).text(id).into_bytes(),
         value.clone(),
@@ -51,13 +50,10 @@ fn entries(policy: &Policy) -> BTreeMap<Vec<u8>, Bytes> {
         entries.insert(Key::new(tables::WORD).text(&word).text(id).into_bytes(), value.into());
     }
     if summary.deleted {
+        entries.insert(Key::new(tables::DELETED).text(id).into_bytes(), value);
         return entries;
     }
     entries.insert(Key::new(tables::LIVE).text(id).into_bytes(), value.clone());
-    entries.insert(
-        Key::new(tables::TYPE).u64(type_number(policy.policy_type)).text(id).into_bytes(),
-        value.clone(),
-    );
     if let Some(scope) = &policy.scope {
         entries.insert(Key::new(tables::SCOPE).text(&scope.app_id).text(id).into_bytes(), value);
     }
@@ -66,11 +62,6 @@ fn entries(policy: &Policy) -> BTreeMap<Vec<u8>, Bytes> {
         entries.insert(Key::new(tables::REFERRER).text(&target).text(id).into_bytes(), value.into());
     }
     entries
-}
-
-/// The part of a key that stands for a policy type. Types are not negative: the checks refuse unknown ones.
-pub(super) fn type_number(policy_type: i32) -> u64 {
-    u64::try_from(policy_type).unwrap_or(u64::MAX)
 }
 
 /// Every word of the name and the description, with 2 if it stands in the name and 1 if not.

@@ -3,14 +3,13 @@
 //! ```text
 //! table        key                              value
 //! SETTING      name                             bytes that this store keeps for itself
-//! POLICY       id                               PolicyRecord: the policy as it is now, deleted ones too
-//! REVISION     id, number                       RevisionRecord: every state it ever had
+//! POLICY       id                               RevisionRecord: the policy as it is now, deleted ones too
+//! REVISION     id, number                       RevisionRecord: every state before that
 //! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
 //! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
 //! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
 //! LIVE         id                               Summary, of policies that are not deleted
-//! ALL          id                               Summary, of all
-//! TYPE         type, id                         Summary, of policies that are not deleted
+//! DELETED      id                               Summary, of those that are
 //! SCOPE        app id, id                       Summary, of scoped policies that are not deleted
 //! NAME         folded display name, id          Summary, of all
 //! WORD         word, id                         Summary with where the word stands, of all
@@ -19,11 +18,13 @@
 //! G_TIME       created_at, id, version          (empty): the order in which Guardian policies are listed
 //! ```
 //!
+//! A write moves the state that it replaces to REVISION, so that every state is kept and a new policy, the write whose
+//! speed matters most, puts its document down once. Each further record costs about as much as the first.
+//!
 //! The records are protobuf messages, so that a later release can add to them; ids are UUIDv7 in text, so that their
 //! order is the order of creation.
 
 use super::Error;
-use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::{Key, Malformed, Parts};
 use bytes::Bytes;
 use prost::Message;
@@ -38,8 +39,7 @@ pub(super) mod tables {
     pub(crate) const REPLAY: u8 = 5;
     pub(crate) const REPLAY_END: u8 = 6;
     pub(crate) const LIVE: u8 = 16;
-    pub(crate) const ALL: u8 = 17;
-    pub(crate) const TYPE: u8 = 18;
+    pub(crate) const DELETED: u8 = 17;
     pub(crate) const SCOPE: u8 = 19;
     pub(crate) const NAME: u8 = 20;
     pub(crate) const WORD: u8 = 21;
@@ -61,8 +61,7 @@ pub(super) fn id_of(table: u8, key: &[u8]) -> Result<String, Error> {
     let read = || {
         let mut parts = Parts::of(table, key)?;
         match table {
-            tables::LIVE | tables::ALL => {}
-            tables::TYPE => drop(parts.u64()?),
+            tables::POLICY | tables::LIVE | tables::DELETED => {}
             _ => drop(parts.text()?),
         }
         let id = parts.text()?;
@@ -123,20 +122,10 @@ fn damaged_key(_: Malformed) -> Error {
     Error::Damaged
 }
 
-/// A policy as it is now.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct PolicyRecord {
-    /// Counts this policy's revisions, from 1.
-    #[prost(uint64, tag = "1")]
-    pub(super) number: u64,
-    /// The document: an encoded `Policy`.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub(super) document: Bytes,
-}
-
-/// One state that a policy had.
+/// One state of a policy, and how it came to be.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct RevisionRecord {
+    /// Counts this policy's revisions, from 1.
     #[prost(uint64, tag = "1")]
     pub(super) number: u64,
     #[prost(message, optional, tag = "2")]
@@ -150,6 +139,7 @@ pub(super) struct RevisionRecord {
     /// The paths of the update mask, in proto spelling; empty for writes without one.
     #[prost(string, repeated, tag = "5")]
     pub(super) mask: Vec<String>,
+    /// An encoded `Policy`.
     #[prost(bytes = "bytes", tag = "6")]
     pub(super) document: Bytes,
 }
@@ -231,11 +221,4 @@ pub(super) fn read<R: Message + Default>(value: &Bytes) -> Result<R, Error> {
         tracing::error!(%error, "a stored record cannot be decoded");
         Error::Damaged
     })
-}
-
-impl PolicyRecord {
-    /// The document, decoded.
-    pub(super) fn policy(&self) -> Result<Policy, Error> {
-        read(&self.document)
-    }
 }

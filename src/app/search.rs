@@ -9,10 +9,10 @@ mod text;
 
 use super::page::{self, Call};
 use super::records::{Summary, id_of, read, tables};
-use super::{Answer, App, Error, index};
+use super::{Answer, App, Error};
 use crate::pb::c1::api::policy::v1::{SearchPoliciesRequest, SearchPoliciesResponse};
+use crate::store::Direction;
 use crate::store::table::Key;
-use crate::store::{Direction, KeyRange};
 use filter::Filter;
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ impl App {
         Ok(SearchPoliciesResponse { list, next_page_token }.into())
     }
 
-    /// Walks the narrowest index that holds every match, in the order of creation.
+    /// Walks the narrowest index that holds every match, in the order of creation. The cursor is the last id looked at.
     async fn walked(
         &self,
         arguments: &SearchPoliciesRequest,
@@ -57,29 +57,51 @@ impl App {
         cursor: Option<Vec<u8>>,
         size: usize,
     ) -> Result<Found, Error> {
-        let (table, whole) = narrowest_index(arguments, filter);
-        let (mut ids, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+        let indexes = narrowest_indexes(arguments, filter);
+        let last = cursor.map(String::from_utf8).transpose();
+        let mut last = last.map_err(|_| Error::Internal("a cursor is no id".to_owned()))?;
+        let (mut ids, mut looked_at) = (Vec::new(), 0);
         loop {
-            let range = whole.clone();
-            let range = last.as_ref().map_or_else(|| range.clone(), |last| range.clone().after(last));
-            let entries = self.store.scan(range, Direction::Ascending, CHUNK).await?;
-            let exhausted = entries.len() < CHUNK;
-            for (key, stored) in &entries {
+            let entries = self.next_entries(&indexes, last.as_deref()).await?;
+            let exhausted = entries.is_empty();
+            for (id, summary) in entries {
                 if ids.len() == size || looked_at == LOOKED_AT_MAX {
                     // The entry at hand has not been looked at: the next page begins with it.
-                    return Ok(Found { ids, next: last });
+                    return Ok(Found { ids, next: last.map(String::into_bytes) });
                 }
                 looked_at += 1;
-                last = Some(key.to_vec());
-                let id = id_of(table, key)?;
-                if filter.matches(&id, &read(&stored.value)?) {
-                    ids.push(id);
+                if filter.matches(&id, &summary) {
+                    ids.push(id.clone());
                 }
+                last = Some(id);
             }
             if exhausted {
                 return Ok(Found { ids, next: None });
             }
         }
+    }
+
+    /// The next entries of several indexes after the id `last`, put in one order.
+    async fn next_entries(
+        &self,
+        indexes: &[Index],
+        last: Option<&str>,
+    ) -> Result<Vec<(String, Summary)>, Error> {
+        let mut entries = Vec::new();
+        for Index { table, prefix } in indexes {
+            let range = prefix.range();
+            let range = match last {
+                Some(last) => range.after(prefix.clone().text(last).as_bytes()),
+                None => range,
+            };
+            for (key, stored) in self.store.scan(range, Direction::Ascending, CHUNK).await? {
+                entries.push((id_of(*table, &key)?, read(&stored.value)?));
+            }
+        }
+        entries.sort_by(|(a, _): &(String, Summary), (b, _)| a.cmp(b));
+        // Of each index these are the first ones, so of all of them the first are certain to be complete.
+        entries.truncate(CHUNK);
+        Ok(entries)
     }
 
     /// Gathers the candidates of an explicit list or of the text filters, orders them, and cuts out the page.
@@ -118,9 +140,11 @@ impl App {
         }
         let mut found = Vec::new();
         for id in wanted {
-            if let Some(stored) = self.read(&Key::new(tables::ALL).text(id).into_bytes()).await? {
-                let summary: Summary = read(&stored.value)?;
-                found.push(text::Candidate { id: id.to_owned(), score: 0, summary });
+            for table in [tables::LIVE, tables::DELETED] {
+                if let Some(stored) = self.read(&Key::new(table).text(id).into_bytes()).await? {
+                    let summary: Summary = read(&stored.value)?;
+                    found.push(text::Candidate { id: id.to_owned(), score: 0, summary });
+                }
             }
         }
         Ok(found)
@@ -133,16 +157,20 @@ struct Found {
     next: Option<Vec<u8>>,
 }
 
-/// The index with the fewest entries that has every policy the filters can let through.
-fn narrowest_index(arguments: &SearchPoliciesRequest, filter: &Filter) -> (u8, KeyRange) {
+/// Entries that go on with the id of a policy.
+struct Index {
+    table: u8,
+    prefix: Key,
+}
+
+/// The indexes with the fewest entries that together have every policy the filters can let through.
+fn narrowest_indexes(arguments: &SearchPoliciesRequest, filter: &Filter) -> Vec<Index> {
+    let whole = |table| Index { table, prefix: Key::new(table) };
     if arguments.include_deleted {
-        return (tables::ALL, Key::new(tables::ALL).range());
+        return vec![whole(tables::LIVE), whole(tables::DELETED)];
     }
-    if let Some(app_id) = filter.only_app() {
-        return (tables::SCOPE, Key::new(tables::SCOPE).text(app_id).range());
-    }
-    match arguments.policy_types.as_slice() {
-        [one] => (tables::TYPE, Key::new(tables::TYPE).u64(index::type_number(*one)).range()),
-        _ => (tables::LIVE, Key::new(tables::LIVE).range()),
+    match filter.only_app() {
+        Some(app_id) => vec![Index { table: tables::SCOPE, prefix: Key::new(tables::SCOPE).text(app_id) }],
+        None => vec![whole(tables::LIVE)],
     }
 }

@@ -42,7 +42,7 @@ impl App {
     /// version stored and this one refuses.
     pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, Error> {
         let current = self.live(id).await?;
-        let key = (id.to_owned(), current.number);
+        let key = (id.to_owned(), current.record.number);
         if let Some(workflow) = self.workflows.by_revision.get(&key) {
             return Ok(workflow);
         }

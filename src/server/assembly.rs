@@ -13,7 +13,7 @@ use crate::pb::c1::api::policy::v1 as c1;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
 use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianServiceServer as RaystackServer;
 use crate::rpc;
-use crate::store::{self, Engine};
+use crate::store::{self, Device, Engine};
 use crate::telemetry::Metrics;
 
 /// Why the service did not start.
@@ -51,15 +51,20 @@ pub struct Assembled {
     pub store: Arc<dyn Engine>,
 }
 
-/// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in.
-pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Assembled, AssemblyError> {
+/// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in, and so is
+/// how the store asks for durability and room, so that tests can have them refused.
+pub async fn assemble(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    device: Device,
+) -> Result<Assembled, AssemblyError> {
     let guardian = Guardian {
         compat: settings.guardian_compat,
         lint: settings.guardian_lint,
         keys: keys(&settings.secrets_keys)?,
     };
     let metrics = Arc::new(Metrics::default());
-    let mut options = store::Options::new(settings.store.clone());
+    let mut options = store::Options { device, ..store::Options::new(settings.store.clone()) };
     let measured = metrics.store();
     options.on_group = Some(Arc::new(move |group| {
         measured.commit_batch(group.commits);
