@@ -179,7 +179,14 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         drained
     });
     tracing::info!(listen = %addr, admin_listen = %admin_addr, "serving");
-    Ok(Running { addr, admin_addr, raystack_grpc_addr, _stop_on_drop: stop.clone().drop_guard(), stop, ended })
+    Ok(Running {
+        addr,
+        admin_addr,
+        raystack_grpc_addr,
+        _stop_on_drop: stop.clone().drop_guard(),
+        stop,
+        ended,
+    })
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {

@@ -19,13 +19,14 @@ pub use approval::{
     Reassignment, Source,
 };
 pub use entry::{
-    Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, Template, UserLabels,
+    Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, Template,
+    UserLabels,
 };
 pub use requirement::{Appeal, FieldMatch, Hook, Pattern, PolicyRef, Requirement, ResourceRef, Trigger};
 pub use route::{RouteError, Routed};
 pub use wait::{Until, Wait};
 
-use crate::expr::Program;
+use crate::expr::{Program, guardian};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -198,6 +199,8 @@ pub enum Condition {
 pub struct GuardianExpression {
     /// As written.
     pub text: String,
+    /// `None` if it does not compile.
+    pub program: Option<guardian::Program>,
 }
 
 impl Condition {

@@ -117,7 +117,8 @@ impl FromStr for OptionalAddress {
         if text == "off" {
             return Ok(Self(None));
         }
-        let address = text.parse().map_err(|error| format!("{error} (an address like 127.0.0.1:8082, or off)"))?;
+        let address =
+            text.parse().map_err(|error| format!("{error} (an address like 127.0.0.1:8082, or off)"))?;
         Ok(Self(Some(address)))
     }
 }
@@ -155,7 +156,9 @@ impl FromStr for KeySource {
         match text.split_once(':') {
             None if text == "none" => Ok(Self::None),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            Some(("env", name)) if !name.is_empty() && !name.contains('=') => Ok(Self::Variable(name.to_owned())),
+            Some(("env", name)) if !name.is_empty() && !name.contains('=') => {
+                Ok(Self::Variable(name.to_owned()))
+            }
             // The text may be a key that was put in the wrong place.
             _ => Err("one of none, file:PATH, env:VARIABLE"),
         }
@@ -177,4 +180,3 @@ impl<'de> Deserialize<'de> for KeySource {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
-

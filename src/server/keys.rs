@@ -28,9 +28,7 @@ pub fn keys(source: &KeySource) -> Result<Keys, KeysUnreadable> {
             Ok(text) => text,
             Err(error) => return Err(KeysUnreadable::Read { source_name, error }),
         },
-        KeySource::Variable(name) => {
-            std::env::var(name).map_err(|_| KeysUnreadable::Unset(name.clone()))?
-        }
+        KeySource::Variable(name) => std::env::var(name).map_err(|_| KeysUnreadable::Unset(name.clone()))?,
     };
     Keys::parse(&text).map_err(|error| KeysUnreadable::Keys { source_name, error })
 }

@@ -49,7 +49,11 @@ impl App {
         listed.map_err(|error| self.guardian.worded(Doing::List, error))
     }
 
-    async fn try_list(&self, request: &ListPoliciesRequest, wanted: bool) -> Result<(Vec<Document>, usize), Error> {
+    async fn try_list(
+        &self,
+        request: &ListPoliciesRequest,
+        wanted: bool,
+    ) -> Result<(Vec<Document>, usize), Error> {
         let filter = filter(&request.ids);
         let (places, total) = if !filter.is_empty() {
             let places = self.matching(&filter).await?;
@@ -68,7 +72,8 @@ impl App {
             let Some(document) = self.guardian_version(&id, version).await? else { continue };
             bytes += document.policy.encoded_len();
             if bytes > LIST_MAX_BYTES {
-                let message = format!("the answer is over {LIST_MAX_BYTES} bytes; ask for less, by size and offset");
+                let message =
+                    format!("the answer is over {LIST_MAX_BYTES} bytes; ask for less, by size and offset");
                 return Err(invalid("size", "LIST_TOO_LARGE", message));
             }
             documents.push(self.masked(document));

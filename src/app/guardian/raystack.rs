@@ -6,8 +6,8 @@ use crate::app::{Answer, App, Caller, Error};
 use crate::pb::gotocompany::guardian::v1beta1 as goto;
 use crate::pb::raystack::guardian::v1beta1::{
     CreatePolicyRequest, CreatePolicyResponse, GetPolicyPreferencesRequest, GetPolicyPreferencesResponse,
-    GetPolicyRequest, GetPolicyResponse, ListPoliciesRequest, ListPoliciesResponse, Policy, PolicyAppealConfig,
-    UpdatePolicyRequest, UpdatePolicyResponse,
+    GetPolicyRequest, GetPolicyResponse, ListPoliciesRequest, ListPoliciesResponse, Policy,
+    PolicyAppealConfig, UpdatePolicyRequest, UpdatePolicyResponse,
 };
 use crate::policy::guardian::Family;
 use prost::Message;

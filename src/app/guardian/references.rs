@@ -39,7 +39,8 @@ impl App {
                 let at = at.index(m);
                 let at = at.field("policy");
                 if self.find(&reference.id, reference.version).await?.is_none() && reference.id != policy.id {
-                    let message = format!("there is no version {} of policy {}", reference.version, reference.id);
+                    let message =
+                        format!("there is no version {} of policy {}", reference.version, reference.id);
                     self.lint(&mut report, &at, "POLICY_REFERENCE_UNKNOWN", message);
                 }
                 if self.comes_back(&policy.id, (reference.id.clone(), reference.version)).await? {
@@ -59,7 +60,9 @@ impl App {
     }
 
     async fn find(&self, id: &str, version: i32) -> Result<Option<Policy>, Error> {
-        let Some(version) = u32::try_from(version).ok().filter(|version| *version > 0) else { return Ok(None) };
+        let Some(version) = u32::try_from(version).ok().filter(|version| *version > 0) else {
+            return Ok(None);
+        };
         // No id that is too long to be stored is looked for.
         if id.len() > guardian::ID_MAX_BYTES {
             return Ok(None);

@@ -74,10 +74,8 @@ impl App {
             // Secrets are sealed once; only the version differs from one attempt to the next.
             let sealed = match &mut sealed {
                 Some(sealed) => sealed,
-                none => none.insert(Document {
-                    policy: self.guardian_sealed(&document.policy)?,
-                    ..document.clone()
-                }),
+                none => none
+                    .insert(Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() }),
             };
             sealed.policy.version = document.policy.version;
             let mut batch = Batch::new();

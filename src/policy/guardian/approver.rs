@@ -38,14 +38,18 @@ pub(super) fn is_email(text: &str) -> bool {
 
 /// Guardian's check of one approver when a policy is created.
 pub(super) fn check(findings: &mut Findings, path: &Path<'_>, text: &str) {
-    let late = match findings.around().family {
+    if !is_email(text) && is_early(findings.around().family, text) {
+        expression::check_early_approver(findings, path, text);
+    }
+}
+
+/// Whether an expression is looked at when the policy is created.
+pub(super) fn is_early(family: Family, text: &str) -> bool {
+    let late = match family {
         Family::Goto => LATE.as_slice(),
         Family::Raystack => LATE.get(..LATE_OF_RAYSTACK).unwrap_or_default(),
     };
-    if is_email(text) || late.iter().any(|late| text.contains(late)) {
-        return;
-    }
-    expression::check_early_approver(findings, path, text);
+    !late.iter().any(|late| text.contains(late))
 }
 
 #[cfg(test)]
@@ -64,7 +68,18 @@ mod tests {
         ] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "bob", "a@b", "@b.co", "a@.co", "a..b@c.co", "a@b.c0m1", "a@b.co ", "$appeal.account_id", "a@-b.co"] {
+        for bad in [
+            "",
+            "bob",
+            "a@b",
+            "@b.co",
+            "a@.co",
+            "a..b@c.co",
+            "a@b.c0m1",
+            "a@b.co ",
+            "$appeal.account_id",
+            "a@-b.co",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 use super::super::Path;
 use super::findings::Findings;
 use super::{approver, entry, expression, requirement};
+use crate::expr::guardian::Place;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy::ApprovalStep};
 use crate::workflow::{
     Approval, Approver, Destination, Nobody, Reassignment, Sequence, Source, Stage, Work, Workflow,
@@ -50,34 +51,47 @@ fn group(policy: &Policy, place: usize, mut steps: Vec<Stage>) -> Stage {
 }
 
 fn compile_step(findings: &mut Findings, at: &Path<'_>, step: &ApprovalStep) -> Stage {
-    let when = expression::compile_optional(findings, &at.field("when"), &step.when);
+    let when = expression::compile_optional(findings, &at.field("when"), Place::When, &step.when);
     let automatic = step.strategy == "auto";
     let work = if automatic {
         Work::Automatic {
-            approve_if: expression::compile(findings, &at.field("approve_if"), &step.approve_if),
+            approve_if: expression::compile(
+                findings,
+                &at.field("approve_if"),
+                Place::ApproveIf,
+                &step.approve_if,
+            ),
             rejection_reason: expression::compile_template(
                 findings,
                 &at.field("rejection_reason"),
+                Place::RejectionReason,
                 &step.rejection_reason,
-                &["$appeal"],
             ),
         }
     } else {
         Work::Approval(Box::new(compile_approval(findings, at, step)))
     };
     // A rejection by a person ends the appeal whatever the flag says.
-    Stage { name: step.name.clone(), when, may_fail: automatic && step.allow_failed, work, place: at.to_string() }
+    Stage {
+        name: step.name.clone(),
+        when,
+        may_fail: automatic && step.allow_failed,
+        work,
+        place: at.to_string(),
+    }
 }
 
 /// Everybody who is named is asked; the first answer settles it, and nobody at all fails the appeal.
 fn compile_approval(findings: &mut Findings, at: &Path<'_>, step: &ApprovalStep) -> Approval {
     let path = at.field("approvers");
+    let family = findings.around().family;
     let mut approvers = Vec::new();
     for (n, text) in step.approvers.iter().enumerate() {
         approvers.push(if approver::is_email(text) {
             Approver::Email(text.clone())
         } else {
-            Approver::Expression(expression::compile_approver(findings, &path.index(n), text))
+            let early = approver::is_early(family, text);
+            Approver::Expression(expression::compile_approver(findings, &path.index(n), text, early))
         });
     }
     Approval {

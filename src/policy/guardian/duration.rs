@@ -53,7 +53,10 @@ pub(super) fn parse(text: &str) -> Result<Span, String> {
             return Err(format!("time: unknown unit {unit:?} in duration {text:?}"));
         };
         let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
-        nanos = whole.checked_mul(u128::from(*unit)).and_then(|add| nanos.checked_add(add)).ok_or_else(invalid)?;
+        nanos = whole
+            .checked_mul(u128::from(*unit))
+            .and_then(|add| nanos.checked_add(add))
+            .ok_or_else(invalid)?;
         nanos += part(fraction, *unit);
         rest = after;
     }
@@ -95,7 +98,11 @@ mod tests {
             ("0h", 0),
             ("1µs2ns", 1_002),
         ] {
-            assert_eq!(parse(text), Ok(Span { negative: false, length: Duration::from_nanos(nanos) }), "{text}");
+            assert_eq!(
+                parse(text),
+                Ok(Span { negative: false, length: Duration::from_nanos(nanos) }),
+                "{text}"
+            );
         }
         assert_eq!(parse("-1h"), Ok(Span { negative: true, length: Duration::from_secs(3600) }));
     }

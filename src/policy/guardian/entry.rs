@@ -3,19 +3,16 @@
 use super::super::Path;
 use super::findings::Findings;
 use super::{expression, requirement};
+use crate::expr::guardian::Place;
 use crate::pb::gotocompany::guardian::v1beta1::{
-    LabelingRule, Policy, PolicyAppealConfig, UserLabelConfig, policy_appeal_config::MetadataSource as GivenSource,
+    LabelingRule, Policy, PolicyAppealConfig, UserLabelConfig,
+    policy_appeal_config::MetadataSource as GivenSource,
 };
 use crate::pb::json::{Entry as Member, Kind, Value};
 use crate::workflow::{
     Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, UserLabels,
 };
 use std::collections::BTreeMap;
-
-/// What a label's value speaks of when it is an expression. The last two are not there, so that it fails.
-const LABEL_NAMES: [&str; 3] = ["$appeal", "$resource", "$policy"];
-/// What a metadata value speaks of when it is an expression.
-const METADATA_NAMES: [&str; 2] = ["$appeal", "$response"];
 
 pub(super) fn compile(findings: &mut Findings, policy: &Policy) -> Option<Box<Entry>> {
     let root = Path::ROOT;
@@ -27,7 +24,9 @@ pub(super) fn compile(findings: &mut Findings, policy: &Policy) -> Option<Box<En
         creator: compile_creator(findings, policy),
         metadata: given.map(|given| compile_metadata(findings, &at, given)).unwrap_or_default(),
         more_steps: policy.custom_steps.is_some(),
-        labels: given.map(|given| compile_rules(findings, &at.field("labeling_rules"), given)).unwrap_or_default(),
+        labels: given
+            .map(|given| compile_rules(findings, &at.field("labeling_rules"), given))
+            .unwrap_or_default(),
         user_labels: given
             .and_then(|given| given.user_label_config.as_ref())
             .map(|given| compile_user_labels(findings, &at.field("user_label_config"), given)),
@@ -36,9 +35,10 @@ pub(super) fn compile(findings: &mut Findings, policy: &Policy) -> Option<Box<En
 }
 
 fn compile_lifetime(given: &PolicyAppealConfig) -> Lifetime {
-    let option = |option: &crate::pb::gotocompany::guardian::v1beta1::policy_appeal_config::DurationOptions| {
-        DurationOption { name: option.name.clone(), value: option.value.clone() }
-    };
+    let option =
+        |option: &crate::pb::gotocompany::guardian::v1beta1::policy_appeal_config::DurationOptions| {
+            DurationOption { name: option.name.clone(), value: option.value.clone() }
+        };
     Lifetime {
         options: given.duration_options.iter().map(option).collect(),
         allow_permanent: given.allow_permanent_access,
@@ -58,7 +58,7 @@ fn compile_creator(findings: &mut Findings, policy: &Policy) -> Option<Creator> 
     let schema = root.field("iam.schema");
     let mut compiled = BTreeMap::new();
     for (key, text) in &iam.schema {
-        let template = expression::compile_template(findings, &schema.key(key), text, &["$response"]);
+        let template = expression::compile_template(findings, &schema.key(key), Place::IamSchema, text);
         compiled.insert(key.clone(), template);
     }
     let may_fail = policy.appeal.as_ref().is_some_and(|appeal| appeal.allow_creator_details_failure);
@@ -83,8 +83,8 @@ fn compile_metadata(
 /// Looks at every text in a metadata value that is an expression. As deep as the message is, which the codec bounds.
 fn check_texts(findings: &mut Findings, at: &Path<'_>, value: Option<&Value>) {
     match value.and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StringValue(text)) if METADATA_NAMES.iter().any(|name| text.contains(name)) => {
-            expression::check_metadata(findings, at, text);
+        Some(Kind::StringValue(text)) if Place::SourceValue.is_expression(text) => {
+            expression::check(findings, at, Place::SourceValue, text);
         }
         Some(Kind::StructValue(object)) => {
             for Member { key, value } in &object.fields {
@@ -116,13 +116,13 @@ fn compile_rule(findings: &mut Findings, at: &Path<'_>, rule: &LabelingRule) -> 
     for (key, text) in &rule.labels {
         compiled.push(Label {
             key: key.clone(),
-            value: expression::compile_template(findings, &labels.key(key), text, &LABEL_NAMES),
+            value: expression::compile_template(findings, &labels.key(key), Place::LabelValue, text),
             category: rule.label_metadata.get(key).map(|data| data.category.clone()).unwrap_or_default(),
         });
     }
     LabelRule {
         name: rule.rule_name.clone(),
-        when: expression::compile_optional(findings, &at.field("when"), &rule.when),
+        when: expression::compile_optional(findings, &at.field("when"), Place::LabelWhen, &rule.when),
         labels: compiled,
         priority: rule.priority,
         may_fail: rule.allow_failure,
@@ -150,7 +150,8 @@ pub(super) fn json(value: Option<&Value>) -> serde_json::Value {
         Some(Kind::StringValue(text)) => text.clone().into(),
         Some(Kind::BoolValue(truth)) => (*truth).into(),
         Some(Kind::StructValue(object)) => {
-            let members = object.fields.iter().map(|Member { key, value }| (key.clone(), json(value.as_ref())));
+            let members =
+                object.fields.iter().map(|Member { key, value }| (key.clone(), json(value.as_ref())));
             serde_json::Value::Object(members.collect())
         }
         Some(Kind::ListValue(list)) => list.values.iter().map(|value| json(Some(value))).collect(),

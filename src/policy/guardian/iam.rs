@@ -66,7 +66,13 @@ fn check_shield(findings: &mut Findings, at: &Path<'_>, config: &Struct) {
     check_url(findings, &at.field("host"), "Policy.IAM.Config.Host", text(config, "host"));
     if text(config, "auth_header").is_empty() {
         let (path, key) = (at.field("auth_header"), "Policy.IAM.Config.AuthHeader");
-        findings.tag(&path, "AUTH_HEADER_REQUIRED", "shield needs the name of its auth header", key, "required");
+        findings.tag(
+            &path,
+            "AUTH_HEADER_REQUIRED",
+            "shield needs the name of its auth header",
+            key,
+            "required",
+        );
     }
     let (path, key) = (at.field("auth_email"), "Policy.IAM.Config.AuthEmail");
     match text(config, "auth_email") {
@@ -159,11 +165,8 @@ fn read(iam: &Iam, family: Family) -> Result<Struct, Unreadable> {
     if faults.is_empty() {
         return Ok(config);
     }
-    let text = format!(
-        "invalid client config: {} error(s) decoding:\n\n* {}",
-        faults.len(),
-        faults.join("\n* ")
-    );
+    let text =
+        format!("invalid client config: {} error(s) decoding:\n\n* {}", faults.len(), faults.join("\n* "));
     Err(Unreadable { field: "config", code: "IAM_CONFIG_INVALID", message: faults.join("; "), text })
 }
 
@@ -211,7 +214,8 @@ fn texts(value: &Value, place: &str, faults: &mut Vec<String>) -> Option<Struct>
     for Entry { key, value } in &given.fields {
         let place = format!("{place}[{key}]");
         let text = value.as_ref().and_then(|value| as_text(value, &place, faults)).unwrap_or_default();
-        kept.fields.push(Entry { key: key.clone(), value: Some(Value { kind: Some(Kind::StringValue(text)) }) });
+        kept.fields
+            .push(Entry { key: key.clone(), value: Some(Value { kind: Some(Kind::StringValue(text)) }) });
     }
     Some(kept)
 }

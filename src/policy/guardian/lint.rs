@@ -74,7 +74,11 @@ fn check_appeal_config(findings: &mut Findings, at: &Path<'_>, appeal: &PolicyAp
     for (n, question) in appeal.questions.iter().enumerate() {
         let at = questions.index(n);
         if question.key.is_empty() {
-            findings.lint(&at.field("key"), "QUESTION_KEY_EMPTY", "an answer is found by the key of its question");
+            findings.lint(
+                &at.field("key"),
+                "QUESTION_KEY_EMPTY",
+                "an answer is found by the key of its question",
+            );
         } else if !keys.insert(question.key.as_str()) {
             let message = "another question has this key, so both have one answer";
             findings.lint(&at.field("key"), "QUESTION_KEY_REPEATED", message);

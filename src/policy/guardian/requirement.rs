@@ -2,6 +2,7 @@
 
 use super::super::Path;
 use super::{expression, findings::Findings};
+use crate::expr::guardian::Place;
 use crate::pb::gotocompany::guardian::v1beta1::{
     AppealOptions, Condition, Policy,
     policy::{
@@ -47,7 +48,12 @@ fn compile_trigger(findings: &mut Findings, at: &Path<'_>, given: &RequirementTr
         resource_urn: pattern(findings, &at.field("resource_urn"), &given.resource_urn),
         role: pattern(findings, &at.field("role"), &given.role),
         fields: compile_conditions(findings, &at.field("conditions"), &given.conditions),
-        expression: expression::compile_optional(findings, &at.field("expression"), &given.expression),
+        expression: expression::compile_optional(
+            findings,
+            &at.field("expression"),
+            Place::RequirementOn,
+            &given.expression,
+        ),
     }
 }
 
@@ -94,7 +100,10 @@ fn compile_appeal(given: &AdditionalAppeal) -> Appeal {
         role: given.role.clone(),
         duration: options.duration.clone(),
         until: until(&options),
-        policy: given.policy.as_ref().map(|policy| PolicyRef { id: policy.id.clone(), version: policy.version }),
+        policy: given
+            .policy
+            .as_ref()
+            .map(|policy| PolicyRef { id: policy.id.clone(), version: policy.version }),
     }
 }
 

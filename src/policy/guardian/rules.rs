@@ -41,7 +41,13 @@ pub(super) fn check(findings: &mut Findings, policy: &Policy) {
     check_limits(findings, policy);
 }
 
-fn refuse(findings: &mut Findings, path: &Path<'_>, code: &'static str, message: impl Into<String>, text: String) {
+fn refuse(
+    findings: &mut Findings,
+    path: &Path<'_>,
+    code: &'static str,
+    message: impl Into<String>,
+    text: String,
+) {
     findings.refuse(path, code, message, Wording::Text(text));
 }
 
@@ -57,7 +63,13 @@ fn check_steps(findings: &mut Findings, policy: &Policy) {
         let at = steps.index(n);
         if step.name.contains(is_space) {
             let text = format!("step name should not contain whitespaces: {:?}", step.name);
-            refuse(findings, &at.field("name"), "STEP_NAME_INVALID", "a step's name has no white space", text);
+            refuse(
+                findings,
+                &at.field("name"),
+                "STEP_NAME_INVALID",
+                "a step's name has no white space",
+                text,
+            );
         }
         let approvers = at.field("approvers");
         for (m, text) in step.approvers.iter().enumerate() {
@@ -79,9 +91,8 @@ fn check_stages(findings: &mut Findings, policy: &Policy) {
                 refuse(findings, &at, "STAGE_UNKNOWN", "the policy has no stages", text);
             }
         } else if stage.is_empty() {
-            let text = format!(
-                "step {name:?} has no stage but policy defines stages; all steps must have a stage"
-            );
+            let text =
+                format!("step {name:?} has no stage but policy defines stages; all steps must have a stage");
             refuse(findings, &at, "STAGE_REQUIRED", "the policy has stages, so each step names one", text);
         } else if !policy.stages.contains(stage) {
             let text = format!("step {name:?} references unknown stage {stage:?}");
@@ -146,11 +157,23 @@ fn check_metadata_sources(
         let text = |fault: &str| format!("invalid appeal metadata source: {key} : {fault}");
         if source.name.is_empty() {
             let text = text("name should not be empty");
-            refuse(findings, &at.field("name"), "METADATA_NAME_REQUIRED", "a metadata source needs a name", text);
+            refuse(
+                findings,
+                &at.field("name"),
+                "METADATA_NAME_REQUIRED",
+                "a metadata source needs a name",
+                text,
+            );
         }
         if is_null(source.value.as_ref()) {
             let text = text("value should not be empty");
-            refuse(findings, &at.field("value"), "METADATA_VALUE_REQUIRED", "a metadata source needs a value", text);
+            refuse(
+                findings,
+                &at.field("value"),
+                "METADATA_VALUE_REQUIRED",
+                "a metadata source needs a value",
+                text,
+            );
         }
         match source.r#type.as_str() {
             "static" => {}
@@ -189,7 +212,11 @@ fn check_limits(findings: &mut Findings, policy: &Policy) {
         ("requirements", policy.requirements.len(), REQUIREMENTS_MAX),
     ] {
         if count > limit {
-            findings.limit(&root.field(field), "LIST_TOO_LONG", format!("{count} {field}; the limit is {limit}"));
+            findings.limit(
+                &root.field(field),
+                "LIST_TOO_LONG",
+                format!("{count} {field}; the limit is {limit}"),
+            );
         }
     }
     check_time(findings, &root.field("created_at"), policy.created_at.as_ref());
@@ -208,7 +235,8 @@ fn check_limits(findings: &mut Findings, policy: &Policy) {
 
 /// Times that have no text could be stored and never read over REST.
 fn check_time(findings: &mut Findings, path: &Path<'_>, time: Option<&Timestamp>) {
-    let known = |time: &Timestamp| SECONDS.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+    let known =
+        |time: &Timestamp| SECONDS.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
     if time.is_some_and(|time| !known(time)) {
         findings.limit(path, "TIME_OUT_OF_RANGE", "a time is in the years 1 to 9999");
     }

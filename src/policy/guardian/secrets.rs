@@ -141,10 +141,7 @@ impl Secret<'_> {
 }
 
 /// Every secret place that holds something, always in the same order.
-fn visit<E>(
-    policy: &mut Policy,
-    change: &mut dyn FnMut(&str, Secret<'_>) -> Result<(), E>,
-) -> Result<(), E> {
+fn visit<E>(policy: &mut Policy, change: &mut dyn FnMut(&str, Secret<'_>) -> Result<(), E>) -> Result<(), E> {
     if let Some(iam) = policy.iam.as_mut().filter(|iam| iam.provider == "http")
         && let Some(Value { kind: Some(Kind::StructValue(config)) }) = &mut iam.config
         && let Some(Value { kind: Some(Kind::StructValue(auth)) }) = member_mut(config, "auth")

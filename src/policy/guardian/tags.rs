@@ -48,11 +48,23 @@ fn check_step(findings: &mut Findings, at: &Path<'_>, key: &str, step: &Approval
         "" => findings.tag(&strategy, "STRATEGY_REQUIRED", message, key("Strategy"), "required"),
         "manual" if step.approvers.is_empty() => {
             let message = "a manual step names who approves";
-            findings.tag(&at.field("approvers"), "APPROVERS_REQUIRED", message, key("Approvers"), "required_if");
+            findings.tag(
+                &at.field("approvers"),
+                "APPROVERS_REQUIRED",
+                message,
+                key("Approvers"),
+                "required_if",
+            );
         }
         "auto" if step.approve_if.is_empty() => {
             let message = "an auto step says when it is approved";
-            findings.tag(&at.field("approve_if"), "APPROVE_IF_REQUIRED", message, key("ApproveIf"), "required_if");
+            findings.tag(
+                &at.field("approve_if"),
+                "APPROVE_IF_REQUIRED",
+                message,
+                key("ApproveIf"),
+                "required_if",
+            );
         }
         "manual" | "auto" => {}
         _ => findings.tag(&strategy, "STRATEGY_UNKNOWN", message, key("Strategy"), "oneof"),
@@ -106,7 +118,13 @@ fn check_requirement(findings: &mut Findings, at: &Path<'_>, key: &str, requirem
         let (at, key) = (hooks.index(n), format!("{key}.PostHooks[{n}]"));
         if hook.name.is_empty() {
             let path = at.field("name");
-            findings.tag(&path, "HOOK_NAME_REQUIRED", "a hook needs a name", format!("{key}.Name"), "required");
+            findings.tag(
+                &path,
+                "HOOK_NAME_REQUIRED",
+                "a hook needs a name",
+                format!("{key}.Name"),
+                "required",
+            );
         }
         if hook.r#type != "http" {
             let tag = if hook.r#type.is_empty() { "required" } else { "oneof" };
@@ -189,7 +207,13 @@ fn check_resource(findings: &mut Findings, at: &Path<'_>, key: &str, resource: &
     if four.iter().all(|(.., empty)| *empty) {
         if resource.id.is_empty() {
             let message = "a resource is named by its id, or by provider_type, provider_urn, type and urn";
-            findings.tag(&at.field("id"), "RESOURCE_UNNAMED", message, format!("{key}.ID"), "required_without_all");
+            findings.tag(
+                &at.field("id"),
+                "RESOURCE_UNNAMED",
+                message,
+                format!("{key}.ID"),
+                "required_without_all",
+            );
         }
         return;
     }
@@ -237,10 +261,28 @@ mod tests {
 
     #[test]
     fn urls_are_those_of_the_validator() {
-        for good in ["http://a", "https://a.example:8080/b?c=d#e", "mailto:x", "x:", "http://[::1]:80/", "http://a/%20"] {
+        for good in [
+            "http://a",
+            "https://a.example:8080/b?c=d#e",
+            "mailto:x",
+            "x:",
+            "http://[::1]:80/",
+            "http://a/%20",
+        ] {
             assert!(is_url(good), "{good}");
         }
-        for bad in ["", "a", "/a", "#http://a", ":a", "1a://b", "http://a b/", "http://a:b/", "http://a/%2", "http://a\n"] {
+        for bad in [
+            "",
+            "a",
+            "/a",
+            "#http://a",
+            ":a",
+            "1a://b",
+            "http://a b/",
+            "http://a:b/",
+            "http://a/%2",
+            "http://a\n",
+        ] {
             assert!(!is_url(bad), "{bad:?}");
         }
     }
