@@ -12,6 +12,7 @@ use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
 use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianServiceServer as RaystackServer;
+use crate::policy::guardian::Compat;
 use crate::rpc;
 use crate::store::{self, Device, Engine};
 use crate::telemetry::Metrics;
@@ -78,7 +79,7 @@ pub async fn assemble(
     let parts = Parts {
         services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
-        gateway: Gateway::new(pb::pool(), &styles())?,
+        gateway: Gateway::new(pb::pool(), &styles(settings.guardian_compat))?,
         metrics,
         health: store.health(),
     };
@@ -86,8 +87,12 @@ pub async fn assemble(
 }
 
 /// How each package speaks JSON.
-fn styles() -> Styles {
-    Styles::all(Style::CONDUCTORONE).with("gotocompany.guardian.v1beta1", Style::GUARDIAN)
+fn styles(compat: Compat) -> Styles {
+    let guardian = match compat {
+        Compat::Default => Style::GUARDIAN,
+        Compat::Strict => Style::GUARDIAN_STRICT,
+    };
+    Styles::all(Style::CONDUCTORONE).with("gotocompany.guardian.v1beta1", guardian)
 }
 
 /// Lists the policies that an earlier version stored and this one would not. They can be read and deleted.

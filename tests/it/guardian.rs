@@ -71,6 +71,6 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    both: versions;
-    others:
+    both: versions, errors, validation, requirements, iam, approvers, list, dry_run, secrets, rest;
+    others: no_key [("secrets-keys", "none")], lint_warn [], lint_deny [("guardian-lint", "deny")]
 }
