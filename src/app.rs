@@ -10,6 +10,7 @@ mod clock;
 mod error;
 mod etag;
 mod expressions;
+mod guardian;
 mod page;
 mod policies;
 mod records;
@@ -17,15 +18,18 @@ mod references;
 mod referrers;
 mod replay;
 mod search;
+mod secrets;
 mod workflows;
 mod words;
 mod write;
 
 pub use answer::{Answer, Caller};
 pub use clock::{Clock, NoEntropy, SystemClock};
-pub use error::{Error, REFERRERS_LISTED_MAX};
+pub use error::{Error, GuardianCode, REFERRERS_LISTED_MAX};
 pub use etag::etag;
+pub use guardian::{Guardian, Rotated};
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
+pub use secrets::{Keys, KeysError};
 pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
 
 use crate::pb;
@@ -65,6 +69,7 @@ pub struct App {
     workflows: Workflows,
     catalogue: Arc<Catalogue>,
     _following: Following,
+    guardian: Guardian,
 }
 
 /// Why the operations cannot begin.
@@ -114,7 +119,14 @@ impl App {
             workflows: Workflows::default(),
             catalogue,
             _following: following,
+            guardian: Guardian::default(),
         })
+    }
+
+    /// The same operations, with other settings for Guardian's policies.
+    #[must_use]
+    pub fn with_guardian(self, guardian: Guardian) -> App {
+        App { guardian, ..self }
     }
 
     /// Reads one record.

@@ -17,10 +17,11 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
-pub use value::{Size, Span};
+pub use value::{KeySource, OptionalAddress, Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -100,6 +101,14 @@ settings! {
     store: Location = "sled:./countersign-data";
     /// What a policy does when nobody is found to approve and it does not say: `block`, `skip` the step, or `deny`.
     empty_approvers: Nobody = "block";
+    /// Whether faults of Guardian's are copied in its part of the API: `default` or `strict`.
+    guardian_compat: Compat = "default";
+    /// What becomes of what Guardian accepts and finds out too late: `warn`, or `deny` the policy.
+    guardian_lint: Lint = "warn";
+    /// Address of a second port for clients of the older family of Guardian, which expect gRPC there; or `off`.
+    raystack_grpc_listen: OptionalAddress = "off";
+    /// Where the keys are that secrets in policies are encrypted with: `none`, `file:PATH` or `env:VARIABLE`. Each is 32 bytes in base64; the first encrypts, all decrypt.
+    secrets_keys: KeySource = "none";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.

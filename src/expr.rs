@@ -16,6 +16,7 @@ mod cost;
 mod diagnostic;
 mod evaluate;
 mod facts;
+pub mod guardian;
 mod library;
 mod limits;
 mod record;

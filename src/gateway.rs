@@ -11,6 +11,7 @@
 //! grpc-gateway on purpose.
 
 mod binding;
+mod integer;
 mod messages;
 mod metadata;
 mod query;
@@ -39,12 +40,12 @@ use self::binding::Binding;
 use self::refusal::{Reason, refuse};
 use self::router::{Found, Router};
 use self::style::Dialect;
-use self::template::unescape;
+use self::template::{Segment, unescape};
 use crate::wire::Schema;
 
 pub use self::metadata::timeout;
 pub use self::rule::BadRule;
-pub use self::style::{Style, Styles};
+pub use self::style::{Details, Style, Styles};
 
 /// The largest body that is read, unless [`Gateway::body_limit`] says otherwise.
 pub const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -56,6 +57,8 @@ pub struct Gateway {
     bindings: Vec<Arc<Binding>>,
     /// For errors before a rule is known.
     dialect: Arc<Dialect>,
+    /// The first two words of the paths that belong to another dialect. Errors below them, too, are in that dialect.
+    homes: Vec<([String; 2], Arc<Dialect>)>,
     body_max_bytes: usize,
 }
 
@@ -83,6 +86,7 @@ impl Gateway {
         let dialects = styles.dialects(any.as_ref());
         let mut router = Router::default();
         let mut bindings: Vec<Arc<Binding>> = Vec::new();
+        let mut homes: Vec<([String; 2], Arc<Dialect>)> = Vec::new();
         for rule in rule::rules(pool)? {
             let package = rule.rpc.parent_service().package_name().to_owned();
             let added = router.add(rule.method.clone(), &rule.template, bindings.len());
@@ -93,9 +97,16 @@ impl Gateway {
                     bindings.get(other).map_or("another rule", |binding| binding.rpc.as_str())
                 ),
             })?;
-            bindings.push(Arc::new(Binding::new(&schema, rule, dialects.of(&package))?));
+            let dialect = dialects.of(&package);
+            if let [Segment::Literal(first), Segment::Literal(second), ..] = rule.template.segments.as_slice()
+                && !Arc::ptr_eq(&dialect, &dialects.of(""))
+                && !homes.iter().any(|([one, two], _)| one == first && two == second)
+            {
+                homes.push(([first.clone(), second.clone()], Arc::clone(&dialect)));
+            }
+            bindings.push(Arc::new(Binding::new(&schema, rule, dialect)?));
         }
-        Ok(Gateway { router, bindings, dialect: dialects.of(""), body_max_bytes: BODY_MAX_BYTES })
+        Ok(Gateway { router, bindings, dialect: dialects.of(""), homes, body_max_bytes: BODY_MAX_BYTES })
     }
 
     /// The same gateway with another limit for bodies, in bytes.
@@ -112,7 +123,12 @@ impl Gateway {
         let Some(relative) = path.strip_prefix('/') else {
             return Err(refuse(Reason::PathInvalid, "the path does not begin with `/`"));
         };
-        let mut segments: Vec<&str> = relative.split('/').collect();
+        let go_paths = self.dialect_at(path).style.go_paths;
+        let unescaped = match go_paths {
+            true => Some(unescape(relative, false).ok_or_else(|| refusal::escape("path", relative))?),
+            false => None,
+        };
+        let mut segments: Vec<&str> = unescaped.as_deref().unwrap_or(relative).split('/').collect();
         let binding = match self.router.find(method, &segments) {
             Found::Rule(index) => self.bindings.get(index).ok_or_else(refusal::not_found)?,
             Found::OtherVerb => return Err(refusal::other_verb()),
@@ -130,6 +146,9 @@ impl Gateway {
                 variable.segments.end
             };
             let raw = segments.get(variable.segments.start..end).unwrap_or_default().join("/");
+            if go_paths {
+                return Ok(raw);
+            }
             unescape(&raw, variable.many).ok_or_else(|| refusal::escape(&variable.path, &raw))
         });
         let captures = captures.collect::<Result<_, _>>()?;
@@ -161,6 +180,18 @@ impl Gateway {
     pub fn error(&self, matched: Option<&Match>, status: &Status) -> Response<Body> {
         let dialect = matched.map_or(&self.dialect, |matched| &matched.binding.dialect);
         status::response(dialect, &HeaderMap::new(), status)
+    }
+
+    /// The HTTP answer for a request that [`Gateway::route`] refused, in the dialect that the path belongs to.
+    pub fn error_at(&self, path: &str, status: &Status) -> Response<Body> {
+        status::response(self.dialect_at(path), &HeaderMap::new(), status)
+    }
+
+    fn dialect_at(&self, path: &str) -> &Arc<Dialect> {
+        let mut words = path.split('/').skip(1);
+        let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let home = self.homes.iter().find(|([one, two], _)| one == first && two == second);
+        home.map_or(&self.dialect, |(_, dialect)| dialect)
     }
 
     /// Reads the body, calls `service` and answers: what a server does with a request once it is let in.

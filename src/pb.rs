@@ -36,6 +36,22 @@ pub mod c1 {
     }
 }
 
+/// Package `gotocompany`: Guardian's dialect.
+pub mod gotocompany {
+    /// Package `gotocompany.guardian`.
+    pub mod guardian {
+        package!(v1beta1, "gotocompany.guardian.v1beta1");
+    }
+}
+
+/// Package `raystack`: the older family of Guardian's dialect.
+pub mod raystack {
+    /// Package `raystack.guardian`.
+    pub mod guardian {
+        package!(v1beta1, "raystack.guardian.v1beta1");
+    }
+}
+
 package!(validate, "validate");
 
 /// A `google.protobuf.FileDescriptorSet` of every `.proto` of this crate and what they import, with comments, as the

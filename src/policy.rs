@@ -5,6 +5,7 @@
 //! document at once, each at its field path, and never stops at the first.
 
 pub mod c1;
+pub mod guardian;
 pub mod path;
 pub mod violations;
 

@@ -4,11 +4,15 @@
 
 mod call;
 pub mod codec;
+mod guardian;
 mod policies;
+mod raystack;
 mod search;
 pub mod status;
 mod validate;
 
+pub use guardian::GuardianService;
 pub use policies::PolicyService;
+pub use raystack::RaystackGuardianService;
 pub use search::PolicySearchService;
 pub use validate::{AccountProvisionPolicyTestService, PolicyValidateService};

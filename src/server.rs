@@ -14,6 +14,7 @@ mod connection;
 mod deadline;
 mod gather;
 mod health;
+mod keys;
 mod limits;
 mod listener;
 mod pipeline;
@@ -44,6 +45,7 @@ use limits::Gate;
 use pipeline::Pipeline;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
+pub use keys::{KeysUnreadable, keys};
 
 /// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -84,6 +86,8 @@ pub struct Running {
     pub addr: SocketAddr,
     /// The admin port, as bound.
     pub admin_addr: SocketAddr,
+    /// The second port for gRPC, as bound, if there is one.
+    pub raystack_grpc_addr: Option<SocketAddr>,
     stop: CancellationToken,
     ended: JoinHandle<Drained>,
     // Whoever drops the handle without a word does not leave a service behind.
@@ -123,6 +127,14 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
 
     let (socket, addr) = bind("listen", settings.listen).await?;
     let (admin_socket, admin_addr) = bind("admin-listen", settings.admin_listen).await?;
+    let mut sockets = vec![socket];
+    let mut raystack_grpc_addr = None;
+    if let Some(address) = settings.raystack_grpc_listen.0 {
+        let (socket, addr) = bind("raystack-grpc-listen", address).await?;
+        sockets.push(socket);
+        raystack_grpc_addr = Some(addr);
+        tracing::info!(raystack_grpc_listen = %addr, "serving on a second port");
+    }
 
     let stop = CancellationToken::new();
     let draining = CancellationToken::new();
@@ -146,7 +158,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let admin_loop = tokio::spawn(accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
     let connections_max = settings.max_connections.get() as usize;
     let main_loop =
-        tokio::spawn(accept_main(socket, http, Arc::clone(&pipeline), connections_max, draining.clone()));
+        tokio::spawn(accept_main(sockets, http, Arc::clone(&pipeline), connections_max, draining.clone()));
 
     let supervisor = Supervisor {
         pipeline,
@@ -167,7 +179,14 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         drained
     });
     tracing::info!(listen = %addr, admin_listen = %admin_addr, "serving");
-    Ok(Running { addr, admin_addr, _stop_on_drop: stop.clone().drop_guard(), stop, ended })
+    Ok(Running {
+        addr,
+        admin_addr,
+        raystack_grpc_addr,
+        _stop_on_drop: stop.clone().drop_guard(),
+        stop,
+        ended,
+    })
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
@@ -178,13 +197,13 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener
 }
 
 async fn accept_main(
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
     http: Arc<Http>,
     pipeline: Arc<Pipeline>,
     connections_max: usize,
     draining: CancellationToken,
 ) -> JoinSet<()> {
-    listener::accept(socket, connections_max, draining.clone(), |stream, peer| {
+    listener::accept(sockets, connections_max, draining.clone(), |stream, peer| {
         let (http, pipeline) = (Arc::clone(&http), Arc::clone(&pipeline));
         let draining = draining.child_token();
         async move {
@@ -208,7 +227,7 @@ async fn accept_admin(
     admin: Arc<Admin>,
     stop: CancellationToken,
 ) -> JoinSet<()> {
-    listener::accept(socket, ADMIN_CONNECTIONS_MAX, stop.clone(), |stream, _| {
+    listener::accept(vec![socket], ADMIN_CONNECTIONS_MAX, stop.clone(), |stream, _| {
         let (http, admin, stop) = (Arc::clone(&http), Arc::clone(&admin), stop.child_token());
         async move {
             let service = service_fn(move |request| {

@@ -5,20 +5,28 @@
 //! time there is a `Workflow`; above all what happens when nobody is found to ask.
 //!
 //! In reading order: `approval` has the stage that asks people, `wait` the one that lets time pass, `route` chooses the
-//! sequence of a request.
+//! sequence of a request, `entry` says what a request may and must say before it runs, and `requirement` what else happens
+//! once it was approved.
 
 mod approval;
+mod entry;
+mod requirement;
 mod route;
 mod wait;
 
 pub use approval::{
-    Agent, AgentFailure, AgentMode, Approval, Escalation, EscalationTarget, GroupRef, Nobody, Reassignment,
-    Source,
+    Agent, AgentFailure, AgentMode, Approval, Approver, Escalation, EscalationTarget, GroupRef, Nobody,
+    Reassignment, Source,
 };
+pub use entry::{
+    Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, Template,
+    UserLabels,
+};
+pub use requirement::{Appeal, FieldMatch, Hook, Pattern, PolicyRef, Requirement, ResourceRef, Trigger};
 pub use route::{RouteError, Routed};
 pub use wait::{Until, Wait};
 
-use crate::expr::Program;
+use crate::expr::{Program, guardian};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -33,6 +41,12 @@ pub struct Workflow {
     pub sequences: BTreeMap<String, Sequence>,
     /// What is done, in order, once the task has ended.
     pub afterwards: Vec<Afterwards>,
+    /// What a request may and must say; `None` in a dialect that has no such rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Box<Entry>>,
+    /// What else happens, in order, once a request was approved and before it is granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<Requirement>,
 }
 
 /// One rule.
@@ -69,6 +83,9 @@ pub struct Sequence {
 /// One part of a sequence.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stage {
+    /// What the document calls it; empty in a dialect whose steps have no names.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// The stage is passed over unless this holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
@@ -91,8 +108,8 @@ pub enum Work {
     Automatic {
         /// What decides.
         approve_if: Condition,
-        /// Told to the requester on a denial.
-        rejection_reason: String,
+        /// Told to the requester on a denial; may be empty.
+        rejection_reason: Template,
     },
     /// Time passes.
     Wait(Wait),
@@ -167,13 +184,43 @@ pub enum Afterwards {
     RemediateImmediately(bool),
 }
 
-/// A compiled expression of a document.
+/// A compiled expression of a document, in the language of its dialect.
 #[derive(Clone, Debug)]
-pub struct Condition(pub Program);
+pub enum Condition {
+    /// CEL.
+    Cel(Program),
+    /// Guardian's language.
+    Guardian(GuardianExpression),
+}
+
+/// An expression of a Guardian document. Guardian takes any text and finds out later, so it may be one that does not
+/// compile; what it decides then fails.
+#[derive(Clone, Debug)]
+pub struct GuardianExpression {
+    /// As written.
+    pub text: String,
+    /// `None` if it does not compile.
+    pub program: Option<guardian::Program>,
+}
+
+impl Condition {
+    /// As written.
+    pub fn text(&self) -> &str {
+        match self {
+            Condition::Cel(program) => program.text(),
+            Condition::Guardian(expression) => &expression.text,
+        }
+    }
+
+    /// Whether it is known to hold for every request.
+    pub fn is_always_true(&self) -> bool {
+        matches!(self, Condition::Cel(program) if program.is_always_true())
+    }
+}
 
 impl Serialize for Condition {
     /// As its text: that is what a person compares.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.text())
+        serializer.serialize_str(self.text())
     }
 }

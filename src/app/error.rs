@@ -18,6 +18,40 @@ pub enum Error {
         /// The id that was asked for.
         id: String,
     },
+    /// There is no such version of a Guardian policy. The text is Guardian's, because its clients look for it.
+    #[error("policy not found")]
+    NoSuchVersion {
+        /// The id that was asked for.
+        id: String,
+        /// The version that was asked for; 0 = the latest.
+        version: u32,
+    },
+    /// A Guardian policy with this id exists: update it, or take another id.
+    #[error("policy {id} exists already")]
+    AlreadyExists {
+        /// The id.
+        id: String,
+    },
+    /// The policy has secrets and the service has no key: an operator must give it one.
+    #[error(
+        "the policy has secrets, and this service has no key to encrypt them with: set --secrets-keys to \
+         file:PATH or env:VARIABLE, holding 32 bytes in base64 (openssl rand -base64 32)"
+    )]
+    NoSecretsKey,
+    /// The policy was encrypted with a key that the service was not given: an operator must give it that one, too.
+    #[error("the policy was encrypted with key {key}, which is not among --secrets-keys")]
+    SecretsKeyMissing {
+        /// The name of the key.
+        key: String,
+    },
+    /// What Guardian would answer, faults included.
+    #[error("{message}")]
+    AsGuardian {
+        /// One of the codes that Guardian uses.
+        code: GuardianCode,
+        /// Its text.
+        message: String,
+    },
     /// The policy was stored by an earlier version, and has faults that this one does not store: mend it by an update.
     #[error("policy {id} does not compile: {}", summary(.violations))]
     Uncompiled {
@@ -69,6 +103,17 @@ pub enum Error {
     /// A fault of ours. The log has the cause.
     #[error("internal error")]
     Internal(String),
+}
+
+/// The codes that Guardian's policy calls answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardianCode {
+    /// For an update without an id.
+    InvalidArgument,
+    /// For an unknown policy.
+    NotFound,
+    /// For everything else.
+    Internal,
 }
 
 /// The most referrers that one refusal to delete names.

@@ -8,6 +8,9 @@
 //! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
 //! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
 //! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
+//! G_HEAD       id                               GuardianHead: how many versions a Guardian policy has
+//! G_VERSION    id, version                      GuardianRecord: every version of it
+//! G_TIME       created_at, id, version          (empty): the order in which Guardian policies are listed
 //! ```
 //!
 //! A write moves the state that it replaces to REVISION, so that every state is kept and a new policy, the write whose
@@ -30,6 +33,9 @@ pub(super) mod tables {
     pub(crate) const REFERRER: u8 = 4;
     pub(crate) const REPLAY: u8 = 5;
     pub(crate) const REPLAY_END: u8 = 6;
+    pub(crate) const G_HEAD: u8 = 32;
+    pub(crate) const G_VERSION: u8 = 33;
+    pub(crate) const G_TIME: u8 = 34;
 }
 
 /// The key of the policy `id`.
@@ -61,6 +67,33 @@ pub(super) fn actor_and_key(key: &[u8]) -> Result<(String, String), Error> {
         let mut parts = Parts::of(tables::REPLAY_END, key)?;
         parts.u64()?;
         Ok((parts.text()?, parts.text()?))
+    };
+    read().map_err(damaged_key)
+}
+
+/// The key of one version of a Guardian policy.
+pub(super) fn guardian_key(id: &str, version: u32) -> Vec<u8> {
+    Key::new(tables::G_VERSION).text(id).u64(version.into()).into_bytes()
+}
+
+/// The key under which a version of a Guardian policy is listed. Times before 1970 sort first.
+pub(super) fn guardian_time_key(time: &Timestamp, id: &str, version: u32) -> Vec<u8> {
+    let seconds = time.seconds.cast_unsigned() ^ (1 << 63);
+    let nanos = u64::try_from(time.nanos).unwrap_or(0);
+    Key::new(tables::G_TIME).u64(seconds).u64(nanos).text(id).u64(version.into()).into_bytes()
+}
+
+/// The id and the version in a key of `G_VERSION` or `G_TIME`.
+pub(super) fn guardian_version_of(table: u8, key: &[u8]) -> Result<(String, u32), Error> {
+    let read = || {
+        let mut parts = Parts::of(table, key)?;
+        if table == tables::G_TIME {
+            parts.u64()?;
+            parts.u64()?;
+        }
+        let (id, version) = (parts.text()?, parts.u64()?);
+        parts.end()?;
+        Ok((id, u32::try_from(version).map_err(|_| Malformed)?))
     };
     read().map_err(damaged_key)
 }
@@ -115,6 +148,35 @@ pub(super) struct ReplayRecord {
     /// The lines of its warnings, given again with it.
     #[prost(string, repeated, tag = "4")]
     pub(super) warnings: Vec<String>,
+}
+
+/// How many versions a Guardian policy has: every write of the policy depends on it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GuardianHead {
+    #[prost(uint32, tag = "1")]
+    pub(super) latest: u32,
+}
+
+/// One version of a Guardian policy. Never changed, but that its secrets may be encrypted again.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GuardianRecord {
+    /// The document: an encoded `gotocompany.guardian.v1beta1.Policy`, its secrets sealed.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) document: Bytes,
+    /// When it was stored, whatever the document says.
+    #[prost(message, optional, tag = "2")]
+    pub(super) time: Option<Timestamp>,
+    /// Who wrote it.
+    #[prost(string, tag = "3")]
+    pub(super) actor: String,
+    /// The full name of the RPC that wrote it.
+    #[prost(string, tag = "4")]
+    pub(super) method: String,
+    /// What only the older family of messages has.
+    #[prost(string, tag = "5")]
+    pub(super) title: String,
+    #[prost(string, tag = "6")]
+    pub(super) created_by: String,
 }
 
 /// Reads a record of the store.

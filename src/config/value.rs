@@ -1,6 +1,9 @@
-//! How settings are written: durations (`10s`) and sizes (`4MiB`). Parsing and printing only.
+//! How settings are written: durations (`10s`), sizes (`4MiB`), addresses that may be off, and where keys are. Parsing
+//! and printing only.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -101,5 +104,79 @@ impl<'de> Deserialize<'de> for Size {
             Written::Number(bytes) => bytes.to_string().parse().map_err(de::Error::custom),
             Written::Text(text) => text.parse().map_err(de::Error::custom),
         }
+    }
+}
+/// An address, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionalAddress(pub Option<SocketAddr>);
+
+impl FromStr for OptionalAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let address =
+            text.parse().map_err(|error| format!("{error} (an address like 127.0.0.1:8082, or off)"))?;
+        Ok(Self(Some(address)))
+    }
+}
+
+impl fmt::Display for OptionalAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OptionalAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Where keys are. The keys themselves are no setting, so that nothing that prints settings can show them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// There are none.
+    None,
+    /// In this file.
+    File(PathBuf),
+    /// In this environment variable.
+    Variable(String),
+}
+
+impl FromStr for KeySource {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", name)) if !name.is_empty() && !name.contains('=') => {
+                Ok(Self::Variable(name.to_owned()))
+            }
+            // The text may be a key that was put in the wrong place.
+            _ => Err("one of none, file:PATH, env:VARIABLE"),
+        }
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Variable(name) => write!(f, "env:{name}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeySource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

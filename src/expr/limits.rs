@@ -1,6 +1,7 @@
 //! Looks at the text of an expression before any parser sees it: cuts it into tokens, and refuses what could overflow
 //! the stack of the parser, of the checker or of the evaluator, all of which recurse over the syntax tree.
-//! It is not a parser: text that passes here may still be no CEL.
+//! It is not a parser: text that passes here may still be no CEL. Guardian's language cuts its tokens itself and has them
+//! measured here.
 
 use super::diagnostic::{Code, Diagnostic, Span};
 
@@ -79,22 +80,21 @@ pub(super) fn with_room<T: Send>(levels: usize, work: impl FnOnce() -> T + Send)
 
 /// Tokens of `text`, or each limit that it breaks, at the place where it first does.
 pub(super) fn scan(text: &str) -> Result<Tokens, Vec<Diagnostic>> {
-    if text.len() > EXPRESSION_MAX_BYTES {
-        let end = (0..=EXPRESSION_MAX_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let message = format!(
-            "the expression has {} bytes, more than the {EXPRESSION_MAX_BYTES} that are allowed",
-            text.len()
-        );
-        return Err(vec![Diagnostic::new(
-            text,
-            Code::TooLong,
-            Span { start: end, end: text.len() },
-            message,
-        )]);
-    }
+    length(text).map_err(|fault| vec![fault])?;
     let mut tokens = cut(text);
     let faults = measure(text, &mut tokens);
     if faults.is_empty() { Ok(Tokens(tokens)) } else { Err(faults) }
+}
+
+/// Refuses a text that is too long, at the place where it first is.
+pub(super) fn length(text: &str) -> Result<(), Diagnostic> {
+    if text.len() <= EXPRESSION_MAX_BYTES {
+        return Ok(());
+    }
+    let end = (0..=EXPRESSION_MAX_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let message =
+        format!("the expression has {} bytes, more than the {EXPRESSION_MAX_BYTES} that are allowed", text.len());
+    Err(Diagnostic::new(text, Code::TooLong, Span { start: end, end: text.len() }, message))
 }
 
 /// What one open bracket (or the text as a whole) has seen since its last comma.
@@ -108,7 +108,8 @@ struct Level {
     opened_by: usize,
 }
 
-fn measure(text: &str, tokens: &mut [Token]) -> Vec<Diagnostic> {
+/// Each limit that these tokens break, at the place where they first do.
+pub(super) fn measure(text: &str, tokens: &mut [Token]) -> Vec<Diagnostic> {
     let mut faults: Vec<Diagnostic> = Vec::new();
     let mut levels = vec![Level::default()];
     let mut path = 0; // links of all levels but the innermost

@@ -36,7 +36,8 @@ impl Zone {
         name.parse().map(Self::Named).map_err(|_| format!("\"{name}\" is no time zone"))
     }
 
-    fn at(self, time: Timestamp) -> Timestamp {
+    /// The same moment as the clocks of the zone show it.
+    pub fn at(self, time: Timestamp) -> Timestamp {
         match self {
             Self::Named(zone) => time.with_timezone(&zone).fixed_offset(),
             Self::Offset(offset) => time.with_timezone(&offset),

@@ -3,10 +3,13 @@
 //! A query parameter that leads to no field, or to one that the path or the body fills, is ignored: links get decorated
 //! by things that know nothing of us. One that leads somewhere is held to the type that it finds there.
 
+use std::borrow::Cow;
+
 use prost_reflect::FieldDescriptor;
 use tonic::Status;
 
 use super::binding::Binding;
+use super::integer;
 use super::refusal::{self, Reason, refuse};
 use super::rule::Body;
 use super::template::unescape;
@@ -15,11 +18,22 @@ use crate::wire::json;
 /// The wire bytes of everything that the path and the query say. The captures come in the order of the rule's variables.
 pub(crate) fn parameters(binding: &Binding, captures: &[String], query: &str) -> Result<Vec<u8>, Status> {
     let mut parameters = json::Parameters::new(&binding.input);
-    for (variable, text) in binding.rule.template.variables.iter().zip(captures) {
-        parameters.set(&variable.path, text).map_err(|error| {
-            let message = format!("type mismatch, parameter: {}, error: {}", variable.path, error.message);
-            refusal::field(error.reason.code(), &variable.path, &error.message, &message)
-        })?;
+    let variables = binding.rule.template.variables.iter().zip(&binding.rule.variables);
+    for ((variable, fields), text) in variables.zip(captures) {
+        let mismatch = |code: &str, fault: &str| {
+            let message = format!("type mismatch, parameter: {}, error: {fault}", variable.path);
+            refusal::field(code, &variable.path, fault, &message)
+        };
+        let text = match fields.last().filter(|_| binding.dialect.style.go_paths) {
+            Some(field) => Cow::Owned(
+                integer::decimal(&field.kind(), text)
+                    .map_err(|fault| mismatch(json::Reason::BadFormat.code(), &fault))?,
+            ),
+            None => Cow::Borrowed(text.as_str()),
+        };
+        parameters
+            .set(&variable.path, &text)
+            .map_err(|error| mismatch(error.reason.code(), &error.message))?;
     }
     if binding.rule.body == Body::Whole {
         return Ok(parameters.finish());

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::metadata;
-use super::style::Dialect;
+use super::style::{Details, Dialect};
 use crate::wire::{Fields, Raw, json};
 
 /// `google.rpc.Status.details`.
@@ -93,7 +93,8 @@ fn write(dialect: &Dialect, status: &Status, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"\"");
     }
     let start = out.len();
-    for detail in Fields::new(status.details()).flatten() {
+    let shown = dialect.style.details != Details::Never;
+    for detail in Fields::new(status.details()).flatten().filter(|_| shown) {
         if let (DETAILS, Raw::Len(any)) = (detail.number, detail.raw) {
             let before = out.len();
             out.extend_from_slice(if before == start { b",\"details\":[" } else { b"," });
@@ -106,7 +107,7 @@ fn write(dialect: &Dialect, status: &Status, out: &mut Vec<u8>) {
     }
     match out.len() > start {
         true => out.push(b']'),
-        false if dialect.style.empty_details => out.extend_from_slice(b",\"details\":[]"),
+        false if dialect.style.details == Details::Always => out.extend_from_slice(b",\"details\":[]"),
         false => {}
     }
     out.push(b'}');

@@ -10,8 +10,22 @@ use crate::wire::json::{self, JSON_DEPTH_MAX_LEVELS, Names, Reading, Unknown};
 pub struct Style {
     pub write: json::Style,
     pub read: Reading,
-    /// Whether an error without details says `"details":[]`.
-    pub empty_details: bool,
+    /// How much of the details of an error is written.
+    pub details: Details,
+    /// Whether paths are read as Go's router and grpc-gateway read them: unescaped as a whole before they are matched, so
+    /// that `%2F` separates, and whole numbers in them with Go's prefixes (`0x1f`, `1_000`).
+    pub go_paths: bool,
+}
+
+/// How much of the details of an error is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Details {
+    /// All; without any, `"details":[]`.
+    Always,
+    /// All; without any, nothing.
+    IfAny,
+    /// Nothing.
+    Never,
 }
 
 impl Style {
@@ -24,7 +38,8 @@ impl Style {
             max_depth: JSON_DEPTH_MAX_LEVELS,
             blank_is_unset: true,
         },
-        empty_details: true,
+        details: Details::Always,
+        go_paths: false,
     };
 
     /// snake_case, defaults left out, unknown fields ignored.
@@ -35,8 +50,12 @@ impl Style {
             max_depth: JSON_DEPTH_MAX_LEVELS,
             blank_is_unset: false,
         },
-        empty_details: false,
+        details: Details::IfAny,
+        go_paths: true,
     };
+
+    /// The same, and errors have no details: those that we add are unknown to its clients.
+    pub const GUARDIAN_STRICT: Style = Style { details: Details::Never, ..Style::GUARDIAN };
 }
 
 /// Which package speaks which dialect.

@@ -87,7 +87,7 @@ pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Vi
         );
     }
     references::check(&mut report, policy);
-    let workflow = Workflow { routes, baseline, sequences, afterwards };
+    let workflow = Workflow { routes, baseline, sequences, afterwards, ..Workflow::default() };
     rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
     Ok(Compiled { warnings: report.finish()?, workflow })
 }

@@ -6,7 +6,7 @@
 //! A status travels as metadata, of which several gRPC implementations take no more than 8 KiB at their defaults, and what
 //! is too long for a client looks to it like a broken connection. So everything here has a bound.
 
-use crate::app::Error;
+use crate::app::{Error, GuardianCode};
 use crate::policy::Violations;
 use std::collections::HashMap;
 use tonic::{Code, Status};
@@ -31,6 +31,24 @@ pub fn of(error: &Error) -> Status {
         Error::Invalid(violations) => invalid(Code::InvalidArgument, &message, violations),
         Error::Uncompiled { violations, .. } => invalid(Code::FailedPrecondition, &message, violations),
         Error::NotFound { id } => with(Code::NotFound, &message, "POLICY_NOT_FOUND", &[("id", id)]),
+        Error::NoSuchVersion { id, version } => {
+            let metadata = [("id", id.as_str()), ("version", &version.to_string())];
+            with(Code::NotFound, &message, "POLICY_NOT_FOUND", &metadata)
+        }
+        Error::AlreadyExists { id } => with(Code::AlreadyExists, &message, "POLICY_EXISTS", &[("id", id)]),
+        Error::NoSecretsKey => with(Code::FailedPrecondition, &message, "SECRETS_KEY_NOT_SET", &[]),
+        Error::SecretsKeyMissing { key } => {
+            with(Code::FailedPrecondition, &message, "SECRETS_KEY_MISSING", &[("key", key)])
+        }
+        // Guardian's own clients know no details.
+        Error::AsGuardian { code, .. } => Status::new(
+            match code {
+                GuardianCode::InvalidArgument => Code::InvalidArgument,
+                GuardianCode::NotFound => Code::NotFound,
+                GuardianCode::Internal => Code::Internal,
+            },
+            message,
+        ),
         Error::KeyReused => with(Code::AlreadyExists, &message, "IDEMPOTENCY_KEY_REUSED", &[]),
         Error::InUse { id, referrers } => in_use(&message, id, referrers),
         Error::EtagMismatch { id, etag } => {

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tonic::service::Routes;
 
-use super::{Error, Parts, Running, start};
-use crate::app::{self, App, Clock};
+use super::{Error, KeysUnreadable, Parts, Running, keys, start};
+use crate::app::{self, App, Clock, Guardian};
 use crate::config::Settings;
 use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
+use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
+use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianServiceServer as RaystackServer;
+use crate::policy::guardian::Compat;
 use crate::rpc;
 use crate::store::{self, Device, Engine};
 use crate::telemetry::Metrics;
@@ -32,6 +35,9 @@ pub enum AssemblyError {
     /// The ports cannot be served.
     #[error(transparent)]
     Start(#[from] Error),
+    /// The keys for secrets cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysUnreadable),
     /// The thread that opened the store is gone.
     #[error("opening the store was interrupted")]
     Interrupted,
@@ -53,6 +59,11 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     device: Device,
 ) -> Result<Assembled, AssemblyError> {
+    let guardian = Guardian {
+        compat: settings.guardian_compat,
+        lint: settings.guardian_lint,
+        keys: keys(&settings.secrets_keys)?,
+    };
     let metrics = Arc::new(Metrics::default());
     let mut options = store::Options { device, ..store::Options::new(settings.store.clone()) };
     let measured = metrics.store();
@@ -62,16 +73,26 @@ pub async fn assemble(
     }));
     let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
     let store = opened.map_err(|_| AssemblyError::Interrupted)??;
-    let app = Arc::new(App::open(Arc::clone(&store), clock, settings.empty_approvers).await?);
+    let app = App::open(Arc::clone(&store), clock, settings.empty_approvers).await?;
+    let app = Arc::new(app.with_guardian(guardian));
     report_uncompiled(&app).await?;
     let parts = Parts {
         services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
-        gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE))?,
+        gateway: Gateway::new(pb::pool(), &styles(settings.guardian_compat))?,
         metrics,
         health: store.health(),
     };
     Ok(Assembled { running: start(settings, parts).await?, store })
+}
+
+/// How each package speaks JSON.
+fn styles(compat: Compat) -> Styles {
+    let guardian = match compat {
+        Compat::Default => Style::GUARDIAN,
+        Compat::Strict => Style::GUARDIAN_STRICT,
+    };
+    Styles::all(Style::CONDUCTORONE).with("gotocompany.guardian.v1beta1", guardian)
 }
 
 /// Lists the policies that an earlier version stored and this one would not. They can be read and deleted.
@@ -95,9 +116,13 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     let test = c1::account_provision_policy_test_server::AccountProvisionPolicyTestServer::new(
         rpc::AccountProvisionPolicyTestService::new(Arc::clone(app)),
     );
+    let guardian = GuardianServiceServer::new(rpc::GuardianService::new(Arc::clone(app)));
+    let raystack = RaystackServer::new(rpc::RaystackGuardianService::new(Arc::clone(app)));
     Routes::default()
         .add_service(policies.max_decoding_message_size(message_max_bytes))
         .add_service(search.max_decoding_message_size(message_max_bytes))
         .add_service(validate.max_decoding_message_size(message_max_bytes))
         .add_service(test.max_decoding_message_size(message_max_bytes))
+        .add_service(guardian.max_decoding_message_size(message_max_bytes))
+        .add_service(raystack.max_decoding_message_size(message_max_bytes))
 }

@@ -68,7 +68,12 @@ pub(crate) enum Target {
     Services,
     /// The gateway, which calls the RPC services in its turn.
     Gateway(Match),
+    /// Nobody: clients of Guardian ask whether there is anybody.
+    Ping,
 }
+
+/// The path of [`Target::Ping`].
+const PING: &str = "/ping";
 
 impl Methods {
     /// Reads encoded `FileDescriptorSet`s. A file that is in several of them counts once.
@@ -114,6 +119,9 @@ impl Methods {
                 Some(rpc) => Call { face: Face::Grpc, rpc: Arc::clone(rpc), target: Ok(Target::Services) },
                 None => self.unknown(Face::Grpc, Status::unimplemented("unknown service or method")),
             };
+        }
+        if path == PING {
+            return Call { face: Face::Rest, rpc: Arc::clone(&self.unknown), target: Ok(Target::Ping) };
         }
         match gateway.route(request.method(), path) {
             Ok(matched) => match self.by_path.get(matched.rpc()) {

@@ -1,8 +1,10 @@
 //! The accept loop: takes connections, no more than there may be, until it is told to stop.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 /// How long to wait when the process or the machine has no room for another connection.
 const ACCEPT_PAUSE_MS: u64 = 200;
 
-/// Accepts until `stop` fires, then closes the socket and returns the connections that are still open. `serve` is one
+/// Accepts on all sockets until `stop` fires, then closes them and returns the connections that are still open. `serve` is one
 /// connection; TLS would be shaken hands on at its start.
 pub(crate) async fn accept<F>(
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
     connections_max: usize,
     stop: CancellationToken,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
@@ -36,7 +38,7 @@ where
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => return open,
-            accepted = socket.accept() => accepted,
+            accepted = accept_any(&sockets) => accepted,
         };
         while open.try_join_next().is_some() {}
         match accepted {
@@ -60,6 +62,15 @@ where
             }
         }
     }
+}
+
+/// The next connection on any of the sockets.
+async fn accept_any(sockets: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|context| {
+        let ready = sockets.iter().map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
+        ready.unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// The peer was gone before it was accepted; the next one is not.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Request, Response};
+use http_body_util::Full;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -30,6 +31,9 @@ use crate::telemetry;
 const DECODE_ERROR_MAX_CHARS: usize = 256;
 /// How tonic's codec reports such a message (as INTERNAL, with all of prost's trace), percent-encoded.
 const DECODE_ERROR_PREFIX: &[u8] = b"failed%20to%20decode%20Protobuf%20message";
+
+/// What [`Target::Ping`] answers.
+const PONG: &str = "pong";
 
 /// The parts of the service that a request passes.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl Pipeline {
         let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started, _in_flight: in_flight });
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
+        let nowhere = if target.is_err() { request.uri().path().to_owned() } else { String::new() };
         let outcome = match &target {
             Ok(target) => {
                 telemetry::in_request(id.clone(), self.layers(request, target, streams, peer)).await
@@ -75,7 +80,7 @@ impl Pipeline {
         };
         let (mut response, streaming) = match outcome {
             Ok(answered) => answered,
-            Err(status) => (self.refuse(face, target.as_ref().ok(), status), None),
+            Err(status) => (self.refuse(face, target.as_ref().ok(), &nowhere, status), None),
         };
 
         let mut id = id;
@@ -139,6 +144,7 @@ impl Pipeline {
                 let request = request.map(|body| Bounded::new(body, limit));
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
+            Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Gateway(matched) => {
                 request.extensions_mut().insert(peer);
                 AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
@@ -147,12 +153,12 @@ impl Pipeline {
         answered.map_err(panicked)
     }
 
-    /// A refusal, in the words of the caller's face.
-    fn refuse(&self, face: Face, target: Option<&Target>, status: Status) -> Response<Body> {
+    /// A refusal, in the words of the caller's face. `nowhere` is the path of a request that has no target.
+    fn refuse(&self, face: Face, target: Option<&Target>, nowhere: &str, status: Status) -> Response<Body> {
         match (face, target) {
             (Face::Grpc, _) => status.into_http(),
             (Face::Rest, Some(Target::Gateway(matched))) => self.gateway.error(Some(matched), &status),
-            (Face::Rest, _) => self.gateway.error(None, &status),
+            (Face::Rest, _) => self.gateway.error_at(nowhere, &status),
         }
     }
 }

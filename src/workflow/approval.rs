@@ -60,6 +60,8 @@ pub enum Source {
     ResourceOwners,
     /// The first of these expressions that gives anybody.
     Expressions(Vec<Condition>),
+    /// Everybody that these give, each once.
+    All(Vec<Approver>),
     /// A webhook, by id, decides.
     Webhook(String),
     /// An agent decides or helps to.
@@ -72,6 +74,7 @@ impl Source {
         match self {
             Source::Users(users) => !users.is_empty(),
             Source::Webhook(_) | Source::Agent(_) => true,
+            Source::All(approvers) => approvers.iter().any(|one| matches!(one, Approver::Email(_))),
             Source::Managers
             | Source::AppOwners
             | Source::Groups(_)
@@ -81,6 +84,16 @@ impl Source {
             | Source::Expressions(_) => false,
         }
     }
+}
+
+/// One entry of a list of approvers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approver {
+    /// Who has this e-mail address.
+    Email(String),
+    /// Whose e-mail addresses this gives: one, or a list of them.
+    Expression(Condition),
 }
 
 /// A group, as the entitlement that stands for membership in it.
@@ -103,6 +116,8 @@ pub enum Nobody {
     Skip,
     /// The request is refused.
     Deny,
+    /// The request cannot be made at all. Not for a document to leave unsaid: only a dialect decides so.
+    Fail,
 }
 
 impl FromStr for Nobody {
@@ -124,6 +139,7 @@ impl fmt::Display for Nobody {
             Nobody::Block => "block",
             Nobody::Skip => "skip",
             Nobody::Deny => "deny",
+            Nobody::Fail => "fail",
         })
     }
 }

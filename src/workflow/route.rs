@@ -1,6 +1,6 @@
 //! Which sequence, or which other policy, a request goes to.
 
-use super::{Destination, Workflow};
+use super::{Condition, Destination, Workflow};
 use crate::expr::{EvalError, Evaluation};
 
 /// What routing found.
@@ -28,7 +28,9 @@ impl Workflow {
     pub fn route(&self, evaluation: &Evaluation<'_>) -> Routed<'_> {
         let mut errors = Vec::new();
         for (index, route) in self.routes.iter().enumerate() {
-            match route.condition.0.is_met(evaluation) {
+            // No dialect but that of CEL has routes.
+            let Condition::Cel(program) = &route.condition else { continue };
+            match program.is_met(evaluation) {
                 Ok(true) => return Routed { route: Some(index), to: &route.to, errors },
                 Ok(false) => {}
                 Err(error) => errors.push(RouteError { route: index, error }),

@@ -17,6 +17,7 @@ mod examples;
 mod expr;
 mod gateway;
 mod grpc;
+mod guardian;
 mod harness;
 mod kill;
 mod races;

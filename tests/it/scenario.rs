@@ -14,6 +14,9 @@
 //! {"policy": {"displayName": "the expected JSON is a subset of the answer"}}
 //! ```
 //!
+//! A step may say what comes back from a server that is run in another mode: a second answer, `=> strict 500`, counts
+//! instead of the first when the file is run in the mode `strict`.
+//!
 //! In what is expected, `"@any"` matches every value that is there, `"@absent"` only a missing one, `"@save name"` any
 //! string, which is kept as `${name}`, and `"@has text"` a string that contains the text. Lists match item by item;
 //! `{"@exact": value}` matches nothing but the value. Header values match in the same way.
@@ -38,11 +41,15 @@ struct Step<'a> {
 
 /// Runs every step of a file against a fresh server.
 pub async fn run(file: &Path) {
+    run_on(Server::start().await, file, "").await;
+}
+
+/// Runs every step of a file, in a mode, against this server.
+pub async fn run_on(server: Server, file: &Path, mode: &str) {
     let text = fs::read_to_string(file).unwrap();
-    let server = Server::start().await;
     let mut kept: BTreeMap<String, String> = BTreeMap::new();
     for (line, block) in blocks(&text) {
-        let step = parse(line, block, &kept);
+        let step = parse(line, block, mode, &kept);
         let place = format!("{}:{}: {}", file.display(), step.line, step.title);
         let answer = http(server.addr, step.verb, &step.target, &step.headers, step.body.as_bytes()).await;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -74,10 +81,17 @@ fn blocks(text: &str) -> Vec<(usize, &str)> {
     blocks.map(|(start, end)| (text[..*start].matches('\n').count() + 1, &text[*start..end])).collect()
 }
 
-fn parse<'a>(line: usize, block: &'a str, kept: &BTreeMap<String, String>) -> Step<'a> {
+fn parse<'a>(line: usize, block: &'a str, mode: &str, kept: &BTreeMap<String, String>) -> Step<'a> {
     let (title, rest) = block[4..].split_once('\n').unwrap();
-    let (request, response) =
-        rest.split_once("\n=> ").unwrap_or_else(|| panic!("line {line}: a step has `=> STATUS`"));
+    let mut parts = rest.split("\n=> ");
+    let request = parts.next().unwrap();
+    let mut response = parts.next().unwrap_or_else(|| panic!("line {line}: a step has `=> STATUS`"));
+    for other in parts {
+        let (of, answer) = other.split_once(' ').unwrap_or_else(|| panic!("line {line}: `=> MODE STATUS`"));
+        if of == mode {
+            response = answer;
+        }
+    }
     let (start, headers, body) = message(request, kept);
     let (verb, target) = start.split_once(' ').unwrap();
     let (status, expected_headers, expected) = message(response, kept);

@@ -18,7 +18,7 @@ pub(super) fn compile(
     match expr::compile(environment, text) {
         Ok(program) => {
             program.warnings().iter().for_each(|warning| report.diagnose(path, warning));
-            Some(Condition(program))
+            Some(Condition::Cel(program))
         }
         Err(diagnostics) => {
             diagnostics.iter().for_each(|diagnostic| report.diagnose(path, diagnostic));

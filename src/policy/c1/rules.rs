@@ -24,7 +24,7 @@ pub(super) fn compile(
     let mut routes: Vec<Route> = Vec::new();
     for (n, rule) in policy.rules.iter().take(RULES_MAX).enumerate() {
         let at = path.index(n);
-        if routes.last().is_some_and(|before| before.condition.0.is_always_true()) {
+        if routes.last().is_some_and(|before| before.condition.is_always_true()) {
             report.warn(
                 &at,
                 "RULE_UNREACHED",

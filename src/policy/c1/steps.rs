@@ -57,7 +57,13 @@ fn compile_steps(
             );
         }
         if let Some(work) = compile_step(report, &at, step, policy, around) {
-            stages.push(Stage { when: None, may_fail: false, work, place: at.to_string() });
+            stages.push(Stage {
+                name: String::new(),
+                when: None,
+                may_fail: false,
+                work,
+                place: at.to_string(),
+            });
         }
     }
     stages

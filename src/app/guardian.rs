@@ -1,0 +1,111 @@
+//! The operations of Guardian's service over policies, one file each.
+//!
+//! Versions of a policy are never changed; an update adds the next one, under the condition that nobody added it in
+//! between. Secrets are sealed on the way into the store and opened on the way to whoever wrote them; everybody else gets
+//! them masked. Both families of messages come here: the older one is turned into the newer on the way in and back on the
+//! way out (`raystack`).
+
+mod create;
+mod get;
+mod list;
+mod raystack;
+mod references;
+mod rotate;
+mod update;
+mod write;
+
+pub use rotate::Rotated;
+
+use super::{Error, GuardianCode, Keys};
+use crate::pb::gotocompany::guardian::v1beta1::Policy;
+use crate::policy::guardian::{Compat, Family, Lint, Refused, Said, Surroundings};
+
+/// What Guardian answers when its handler panics.
+const PANICKED: &str = "Internal error, please check log";
+
+/// The settings for Guardian's policies.
+#[derive(Clone, Debug, Default)]
+pub struct Guardian {
+    /// Whether faults of Guardian's are copied.
+    pub compat: Compat,
+    /// What becomes of what Guardian finds out too late.
+    pub lint: Lint,
+    /// What secrets are encrypted with.
+    pub keys: Keys,
+}
+
+/// One version of a policy, with what only the older family says about it.
+#[derive(Clone, Debug, Default)]
+struct Document {
+    policy: Policy,
+    title: String,
+    created_by: String,
+}
+
+/// What an operation was doing when it failed, as Guardian says it.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Get,
+    List,
+    Create,
+    Update,
+}
+
+impl Doing {
+    fn prefix(self) -> &'static str {
+        match self {
+            Doing::Get => "failed to retrieve policy: ",
+            Doing::List => "failed to get policy list: ",
+            Doing::Create => "failed to create policy: ",
+            Doing::Update => "failed to update policy: ",
+        }
+    }
+}
+
+impl Guardian {
+    fn surroundings(&self, family: Family) -> Surroundings {
+        Surroundings { compat: self.compat, lint: self.lint, family }
+    }
+
+    fn is_strict(&self) -> bool {
+        self.compat == Compat::Strict
+    }
+
+    /// The refusal of a document.
+    fn refusal(&self, doing: Doing, refused: Refused) -> Error {
+        if !self.is_strict() {
+            return Error::Invalid(refused.violations);
+        }
+        let message = match refused.said {
+            Said::Panic => PANICKED.to_owned(),
+            Said::Text(text) => format!("{}{text}", doing.prefix()),
+        };
+        Error::AsGuardian { code: GuardianCode::Internal, message }
+    }
+
+    /// An error as this service, or Guardian, words it.
+    fn worded(&self, doing: Doing, error: Error) -> Error {
+        if !self.is_strict() {
+            return error;
+        }
+        match error {
+            Error::AsGuardian { .. } => error,
+            Error::NoSuchVersion { .. } => {
+                Error::AsGuardian { code: GuardianCode::NotFound, message: error.to_string() }
+            }
+            Error::AlreadyExists { .. } => {
+                let duplicate = "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)";
+                internal(doing, duplicate)
+            }
+            Error::Internal(cause) => {
+                tracing::error!(cause, "an operation failed");
+                internal(doing, "internal error")
+            }
+            error => internal(doing, &error.to_string()),
+        }
+    }
+}
+
+fn internal(doing: Doing, text: &str) -> Error {
+    Error::AsGuardian { code: GuardianCode::Internal, message: format!("{}{text}", doing.prefix()) }
+}

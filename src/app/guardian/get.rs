@@ -1,0 +1,88 @@
+//! GetPolicy and GetPolicyPreferences, and how a document is answered.
+
+use super::{Document, Doing};
+use crate::app::{Answer, App, Error, GuardianCode};
+use crate::pb::gotocompany::guardian::v1beta1::{
+    GetPolicyPreferencesRequest, GetPolicyPreferencesResponse, GetPolicyRequest, GetPolicyResponse, Policy,
+};
+use crate::policy::guardian::secrets;
+
+/// What Guardian says when the value of a condition has not been through its database.
+const UNCONVERTED: &str = "failed to parse policy: proto: invalid type: *structpb.Value";
+
+impl App {
+    /// One version of a policy, the latest for version 0.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVersion`].
+    pub async fn guardian_get(&self, request: GetPolicyRequest) -> Result<Answer<GetPolicyResponse>, Error> {
+        let document = self.read_one(&request.id, request.version).await?;
+        Ok(GetPolicyResponse { policy: Some(document.policy) }.into())
+    }
+
+    /// What a policy says about appeals.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVersion`].
+    pub async fn guardian_preferences(
+        &self,
+        request: GetPolicyPreferencesRequest,
+    ) -> Result<Answer<GetPolicyPreferencesResponse>, Error> {
+        let document = self.read_one(&request.id, request.version).await?;
+        Ok(GetPolicyPreferencesResponse { appeal: document.policy.appeal }.into())
+    }
+
+    /// As [`App::guardian_get`], for both families.
+    pub(super) async fn read_one(&self, id: &str, version: u32) -> Result<Document, Error> {
+        let found = self.try_read_one(id, version).await;
+        found.map_err(|error| self.guardian.worded(Doing::Get, error))
+    }
+
+    async fn try_read_one(&self, id: &str, version: u32) -> Result<Document, Error> {
+        let missing = || Error::NoSuchVersion { id: id.to_owned(), version };
+        let exact = match version {
+            0 => self.guardian_head(id).await?.ok_or_else(missing)?.latest,
+            exact => exact,
+        };
+        let document = self.guardian_version(id, exact).await?.ok_or_else(missing)?;
+        Ok(self.masked(document))
+    }
+
+    /// A stored document as everybody may read it.
+    pub(super) fn masked(&self, mut document: Document) -> Document {
+        secrets::mask(&mut document.policy);
+        self.drop_what_guardian_drops(&mut document.policy);
+        document
+    }
+
+    /// A document as whoever wrote it gets it back: with its secrets.
+    pub(super) fn answered(
+        &self,
+        doing: Doing,
+        mut document: Document,
+        dry_run: bool,
+    ) -> Result<Document, Error> {
+        let _ = doing;
+        let conditions = document.policy.requirements.iter().filter_map(|one| one.on.as_ref());
+        if self.guardian.is_strict()
+            && dry_run
+            && conditions.flat_map(|on| &on.conditions).any(|condition| condition.r#match.is_some())
+        {
+            let message = UNCONVERTED.to_owned();
+            return Err(Error::AsGuardian { code: GuardianCode::Internal, message });
+        }
+        self.drop_what_guardian_drops(&mut document.policy);
+        Ok(document)
+    }
+
+    /// Guardian takes some fields and never gives them back.
+    fn drop_what_guardian_drops(&self, policy: &mut Policy) {
+        if !self.guardian.is_strict() {
+            return;
+        }
+        policy.custom_steps = None;
+        for appeal in policy.requirements.iter_mut().flat_map(|requirement| &mut requirement.appeals) {
+            appeal.account_type.clear();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! ListPolicies: every version of every policy in the order of `created_at`, or the versions that are asked for.
+
+use super::{Document, Doing};
+use crate::app::records::{guardian_time_key, guardian_version_of, tables};
+use crate::app::{Answer, App, Error, error::invalid};
+use crate::pb::gotocompany::guardian::v1beta1::{ListPoliciesRequest, ListPoliciesResponse};
+use crate::store::table::Key;
+use crate::store::{Direction, SCAN_MAX_RECORDS};
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The largest answer, in bytes; whoever has more policies asks for them by `size` and `offset`.
+const LIST_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Which versions of one policy are asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    /// 0 stands for the latest.
+    Some(BTreeSet<u32>),
+}
+
+/// A version, by its place in the list.
+type Place = Vec<u8>;
+
+impl App {
+    /// The policies that match.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if no entry of `ids` can be read, or the answer would be larger than [`LIST_MAX_BYTES`].
+    pub async fn guardian_list(
+        &self,
+        request: ListPoliciesRequest,
+    ) -> Result<Answer<ListPoliciesResponse>, Error> {
+        let leaves_out = |what: &str| request.field_masks.iter().any(|mask| mask == what);
+        let (documents, total) = self.list(&request, !leaves_out("policies")).await?;
+        let total = if leaves_out("total") { 0 } else { i32::try_from(total).unwrap_or(i32::MAX) };
+        let policies = documents.into_iter().map(|document| document.policy).collect();
+        Ok(ListPoliciesResponse { policies, total }.into())
+    }
+
+    /// As [`App::guardian_list`], for both families: the documents, if they are wanted, and how many there are.
+    pub(super) async fn list(
+        &self,
+        request: &ListPoliciesRequest,
+        wanted: bool,
+    ) -> Result<(Vec<Document>, usize), Error> {
+        let listed = self.try_list(request, wanted).await;
+        listed.map_err(|error| self.guardian.worded(Doing::List, error))
+    }
+
+    async fn try_list(
+        &self,
+        request: &ListPoliciesRequest,
+        wanted: bool,
+    ) -> Result<(Vec<Document>, usize), Error> {
+        let filter = filter(&request.ids);
+        let (places, total) = if !filter.is_empty() {
+            let places = self.matching(&filter).await?;
+            let total = places.len();
+            (cut(places.into_iter(), request), total)
+        } else if request.ids.is_empty() || self.guardian.is_strict() {
+            self.all(request, wanted).await?
+        } else {
+            let message = "no entry is an id, id:version or id:0";
+            return Err(invalid("ids", "IDS_INVALID", message));
+        };
+        let mut documents = Vec::new();
+        let mut bytes = 0;
+        for place in places.iter().filter(|_| wanted) {
+            let (id, version) = guardian_version_of(tables::G_TIME, place)?;
+            let Some(document) = self.guardian_version(&id, version).await? else { continue };
+            bytes += document.policy.encoded_len();
+            if bytes > LIST_MAX_BYTES {
+                let message =
+                    format!("the answer is over {LIST_MAX_BYTES} bytes; ask for less, by size and offset");
+                return Err(invalid("size", "LIST_TOO_LARGE", message));
+            }
+            documents.push(self.masked(document));
+        }
+        Ok((documents, total))
+    }
+
+    /// The places on the page that is asked for, and how many there are in all.
+    async fn all(&self, request: &ListPoliciesRequest, wanted: bool) -> Result<(Vec<Place>, usize), Error> {
+        let mut places = Vec::new();
+        let mut total = 0;
+        let (first, size) = page(request);
+        let mut range = Key::new(tables::G_TIME).range();
+        loop {
+            let entries = self.store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
+            for (key, _) in &entries {
+                if wanted && total >= first && places.len() < size {
+                    places.push(key.to_vec());
+                }
+                total += 1;
+            }
+            match entries.last() {
+                Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
+                _ => return Ok((places, total)),
+            }
+        }
+    }
+
+    /// The places of the versions that a filter names, in order.
+    async fn matching(&self, filter: &BTreeMap<String, Wanted>) -> Result<BTreeSet<Place>, Error> {
+        let mut places = BTreeSet::new();
+        for (id, wanted) in filter {
+            let Some(head) = self.guardian_head(id).await? else { continue };
+            let versions: Vec<u32> = match wanted {
+                Wanted::All => (1..=head.latest).collect(),
+                Wanted::Some(some) => {
+                    some.iter().map(|version| if *version == 0 { head.latest } else { *version }).collect()
+                }
+            };
+            for version in versions.into_iter().filter(|version| *version <= head.latest) {
+                if let Some(document) = self.guardian_version(id, version).await? {
+                    let created = document.policy.created_at.unwrap_or_default();
+                    places.insert(guardian_time_key(&created, id, version));
+                }
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// The first place of a page, and how many there are on it.
+fn page(request: &ListPoliciesRequest) -> (usize, usize) {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let size = if request.size == 0 { usize::MAX } else { number(request.size) };
+    (number(request.offset), size)
+}
+
+fn cut(places: impl Iterator<Item = Place>, request: &ListPoliciesRequest) -> Vec<Place> {
+    let (first, size) = page(request);
+    places.skip(first).take(size).collect()
+}
+
+/// What `ids` asks for; entries that cannot be read are left out, as Guardian does.
+fn filter(ids: &[String]) -> BTreeMap<String, Wanted> {
+    let mut filter = BTreeMap::new();
+    for entry in ids {
+        let mut parts = entry.trim().split(':');
+        let (id, version, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        if id.is_empty() || more.is_some() {
+            continue;
+        }
+        match version.map(str::parse::<u32>) {
+            None => drop(filter.insert(id.to_owned(), Wanted::All)),
+            Some(Ok(version)) => {
+                let wanted = filter.entry(id.to_owned()).or_insert_with(|| Wanted::Some(BTreeSet::new()));
+                if let Wanted::Some(versions) = wanted {
+                    versions.insert(version);
+                }
+            }
+            Some(Err(_)) => {}
+        }
+    }
+    filter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_as_guardian_reads_them() {
+        let of = |ids: &[&str]| filter(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        let some = |versions: &[u32]| Wanted::Some(versions.iter().copied().collect());
+        assert_eq!(of(&[" a "]), [("a".to_owned(), Wanted::All)].into());
+        assert_eq!(of(&["a:3", "a:0"]), [("a".to_owned(), some(&[0, 3]))].into());
+        assert_eq!(of(&["a:3", "a"]), [("a".to_owned(), Wanted::All)].into());
+        assert_eq!(of(&["a", "a:3"]), [("a".to_owned(), Wanted::All)].into());
+        assert_eq!(of(&["", " ", "a:b:c", "a:", "a:x", "a:-1", ":3"]), BTreeMap::new());
+    }
+}

@@ -1,0 +1,90 @@
+//! What a document refers to: whether the policies are there, and whether requirements come back to where they began.
+
+use super::Doing;
+use crate::app::{App, Error};
+use crate::pb::gotocompany::guardian::v1beta1::Policy;
+use crate::policy::guardian::{self, Lint, Surroundings};
+use crate::policy::{Path, Report, Warning};
+use std::collections::BTreeSet;
+
+/// How many policies are read to find a cycle.
+const REFERENCES_WALKED_MAX: usize = 64;
+
+impl App {
+    /// Everything that must hold before a document is stored; what comes back are its warnings.
+    ///
+    /// Versions never change and never go away, so that what was found here still holds when the document is stored.
+    pub(super) async fn guardian_check(
+        &self,
+        doing: Doing,
+        policy: &Policy,
+        around: Surroundings,
+    ) -> Result<Vec<String>, Error> {
+        let compiled = guardian::compile(policy, around);
+        let compiled = compiled.map_err(|refused| self.guardian.refusal(doing, *refused))?;
+        let found = self.check_guardian_references(policy).await?;
+        let warnings: Vec<Warning> = compiled.warnings.into_iter().chain(found).collect();
+        Ok(warnings.iter().map(ToString::to_string).collect())
+    }
+
+    async fn check_guardian_references(&self, policy: &Policy) -> Result<Vec<Warning>, Error> {
+        let mut report = Report::default();
+        let root = Path::ROOT;
+        let path = root.field("requirements");
+        for (n, requirement) in policy.requirements.iter().enumerate() {
+            let at = path.index(n);
+            let at = at.field("appeals");
+            for (m, appeal) in requirement.appeals.iter().enumerate() {
+                let Some(reference) = &appeal.policy else { continue };
+                let at = at.index(m);
+                let at = at.field("policy");
+                if self.find(&reference.id, reference.version).await?.is_none() && reference.id != policy.id {
+                    let message =
+                        format!("there is no version {} of policy {}", reference.version, reference.id);
+                    self.lint(&mut report, &at, "POLICY_REFERENCE_UNKNOWN", message);
+                }
+                if self.comes_back(&policy.id, (reference.id.clone(), reference.version)).await? {
+                    let message = format!("the requirements of {} come back to this policy", reference.id);
+                    self.lint(&mut report, &at, "REQUIREMENT_CYCLE", message);
+                }
+            }
+        }
+        Ok(report.finish()?)
+    }
+
+    fn lint(&self, report: &mut Report, at: &Path<'_>, code: &'static str, message: String) {
+        match self.guardian.lint {
+            Lint::Warn => report.warn(at, code, message),
+            Lint::Deny => report.refuse(at, code, message),
+        }
+    }
+
+    async fn find(&self, id: &str, version: i32) -> Result<Option<Policy>, Error> {
+        let Some(version) = u32::try_from(version).ok().filter(|version| *version > 0) else {
+            return Ok(None);
+        };
+        // No id that is too long to be stored is looked for.
+        if id.len() > guardian::ID_MAX_BYTES {
+            return Ok(None);
+        }
+        Ok(self.guardian_version(id, version).await?.map(|document| document.policy))
+    }
+
+    /// Whether following the requirements from a version leads to the policy `own`.
+    async fn comes_back(&self, own: &str, from: (String, i32)) -> Result<bool, Error> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some((id, version)) = open.pop() {
+            if id == own {
+                return Ok(true);
+            }
+            if seen.len() >= REFERENCES_WALKED_MAX || !seen.insert((id.clone(), version)) {
+                continue;
+            }
+            let Some(policy) = self.find(&id, version).await? else { continue };
+            let appeals = policy.requirements.into_iter().flat_map(|requirement| requirement.appeals);
+            open.extend(appeals.filter_map(|appeal| appeal.policy).map(|policy| (policy.id, policy.version)));
+        }
+        Ok(false)
+    }
+}

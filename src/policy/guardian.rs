@@ -1,0 +1,159 @@
+//! Guardian's documents: everything that must hold before one is stored, and what it means.
+//!
+//! [`prepare`] brings a document into the shape in which it is kept. [`compile`] makes a [`Workflow`] of it, or reports
+//! every fault at its field path; what Guardian itself accepts and finds out too late is a warning, or a violation where
+//! [`Lint::Deny`] says so. Under [`Compat::Strict`] the same faults also come as the one text that Guardian would answer.
+//! `secrets` knows which parts of a document are secret; how they are encrypted is for `app`.
+//!
+//! The rules are those of Guardian's policy service (its struct tags, then its own checks, in its order), because the
+//! order decides which text a strict answer has.
+
+mod approver;
+mod compile;
+mod duration;
+mod entry;
+mod expression;
+mod findings;
+mod iam;
+mod lint;
+mod requirement;
+mod rules;
+pub mod secrets;
+mod tags;
+
+use super::{Violations, Warning};
+use crate::pb::gotocompany::guardian::v1beta1::Policy;
+use crate::workflow::Workflow;
+use findings::Findings;
+use std::fmt;
+use std::str::FromStr;
+
+pub use iam::prepare;
+
+/// The longest id, in bytes; it is part of keys of the store.
+pub const ID_MAX_BYTES: usize = 512;
+/// The most steps in one policy.
+pub const STEPS_MAX: usize = 256;
+/// The most requirements in one policy.
+pub const REQUIREMENTS_MAX: usize = 128;
+
+/// Whether faults of Guardian's are copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    /// Better where Guardian's behaviour is a fault.
+    #[default]
+    Default,
+    /// As Guardian answers, faults included.
+    Strict,
+}
+
+/// What becomes of what Guardian accepts and finds out too late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lint {
+    /// A warning that travels with the answer.
+    #[default]
+    Warn,
+    /// A violation.
+    Deny,
+}
+
+/// Which of the two families of messages a document came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// `gotocompany.guardian.v1beta1`.
+    #[default]
+    Goto,
+    /// `raystack.guardian.v1beta1`, whose rules are narrower in two places.
+    Raystack,
+}
+
+/// What checking must know that is not in the document.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings {
+    pub compat: Compat,
+    pub lint: Lint,
+    pub family: Family,
+}
+
+/// A document that has no fault.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What it means.
+    pub workflow: Workflow,
+    /// What its author should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a document is refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// All the violations.
+    pub violations: Violations,
+    /// What Guardian would say.
+    pub said: Said,
+}
+
+/// How Guardian refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// With this text, behind what it was doing.
+    Text(String),
+    /// Not at all: its handler panics.
+    Panic,
+}
+
+/// Compiles a prepared document.
+///
+/// # Errors
+/// All violations together, each at its path; and what Guardian would say.
+pub fn compile(policy: &Policy, around: Surroundings) -> Result<Compiled, Box<Refused>> {
+    let mut findings = Findings::new(around);
+    rules::check(&mut findings, policy);
+    lint::check(&mut findings, policy);
+    let workflow = compile::compile(&mut findings, policy);
+    Ok(Compiled { warnings: findings.finish()?, workflow })
+}
+
+impl FromStr for Compat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "default" => Ok(Compat::Default),
+            "strict" => Ok(Compat::Strict),
+            _ => Err("one of default, strict"),
+        }
+    }
+}
+
+impl fmt::Display for Compat {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Compat::Default => "default",
+            Compat::Strict => "strict",
+        })
+    }
+}
+
+impl FromStr for Lint {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "warn" => Ok(Lint::Warn),
+            "deny" => Ok(Lint::Deny),
+            _ => Err("one of warn, deny"),
+        }
+    }
+}
+
+impl fmt::Display for Lint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Lint::Warn => "warn",
+            Lint::Deny => "deny",
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What the checks of one document found, in two tongues: violations at field paths, and the text that Guardian answers.
+//!
+//! Guardian stops at the first fault, but reports all faults of its struct tags together. So the order in which faults are
+//! noted here is Guardian's order, and decides its text.
+
+use super::super::{Path, Report, Violations, Warning};
+use super::{Compat, Lint, Refused, Said, Surroundings};
+use crate::expr::Diagnostic;
+
+/// What stands before every text of its validation.
+const VALIDATION: &str = "policy validation: ";
+
+/// How Guardian words one fault.
+#[derive(Debug)]
+pub(super) enum Wording {
+    /// While it reads the IAM configuration, before the validation.
+    Iam(String),
+    /// A failed struct tag: the key with Go's field names, and the tag.
+    Tag(String, &'static str),
+    /// A check of its own.
+    Text(String),
+    /// Once it stores the document.
+    Storing(String),
+    /// It panics.
+    Panic,
+}
+
+#[derive(Debug)]
+pub(super) struct Findings {
+    around: Surroundings,
+    report: Report,
+    wordings: Vec<Wording>,
+}
+
+impl Findings {
+    pub(super) fn new(around: Surroundings) -> Findings {
+        Findings { around, report: Report::default(), wordings: Vec::new() }
+    }
+
+    pub(super) fn around(&self) -> Surroundings {
+        self.around
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.around.compat == Compat::Strict
+    }
+
+    /// A fault that Guardian refuses, too.
+    pub(super) fn refuse(
+        &mut self,
+        path: &Path<'_>,
+        code: &'static str,
+        message: impl Into<String>,
+        wording: Wording,
+    ) {
+        self.report.refuse(path, code, message);
+        self.wordings.push(wording);
+    }
+
+    /// A fault for which Guardian's validator has a tag. `key` is the key with Go's names, from `Policy` on.
+    pub(super) fn tag(
+        &mut self,
+        path: &Path<'_>,
+        code: &'static str,
+        message: impl Into<String>,
+        key: impl Into<String>,
+        tag: &'static str,
+    ) {
+        self.refuse(path, code, message, Wording::Tag(key.into(), tag));
+    }
+
+    /// A limit of ours, which Guardian does not have.
+    pub(super) fn limit(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+        let message = message.into();
+        self.refuse(path, code, message.clone(), Wording::Storing(message));
+    }
+
+    /// Something that Guardian accepts and trips over later.
+    pub(super) fn lint(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+        match self.around.lint {
+            Lint::Warn => self.report.warn(path, code, message),
+            Lint::Deny => {
+                let message = message.into();
+                self.refuse(path, code, message.clone(), Wording::Text(format!("{path}: {message}")));
+            }
+        }
+    }
+
+    /// As [`Findings::lint`], for a fault of an expression; the sentence says the line and the column.
+    pub(super) fn lint_expression(&mut self, path: &Path<'_>, diagnostic: &Diagnostic) {
+        let Diagnostic { code, message, start, .. } = diagnostic;
+        let message = format!("{message} (line {}, column {})", start.line, start.column);
+        self.lint(path, code.as_str(), message);
+    }
+
+    /// Something that the author should know, whatever the settings.
+    pub(super) fn warn(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+        self.report.warn(path, code, message);
+    }
+
+    /// The warnings, if nothing was refused.
+    pub(super) fn finish(self) -> Result<Vec<Warning>, Box<Refused>> {
+        let wordings = self.wordings;
+        self.report.finish().map_err(|violations: Violations| {
+            let said = said(&wordings);
+            Box::new(Refused { violations, said })
+        })
+    }
+}
+
+/// Guardian's text for the first fault, or for all failed tags if that is one.
+fn said(wordings: &[Wording]) -> Said {
+    let Some(first) = wordings.first() else { return Said::Text(String::new()) };
+    Said::Text(match first {
+        Wording::Panic => return Said::Panic,
+        Wording::Iam(text) => format!("parsing iam config: {text}"),
+        Wording::Text(text) => format!("{VALIDATION}{text}"),
+        Wording::Storing(text) => text.clone(),
+        Wording::Tag(..) => {
+            let lines = wordings.iter().filter_map(|wording| match wording {
+                Wording::Tag(key, tag) => Some(tag_line(key, tag)),
+                _ => None,
+            });
+            format!("{VALIDATION}{}", lines.collect::<Vec<_>>().join("\n"))
+        }
+    })
+}
+
+fn tag_line(key: &str, tag: &str) -> String {
+    let field = key.rsplit('.').next().unwrap_or(key);
+    format!("Key: '{key}' Error:Field validation for '{field}' failed on the '{tag}' tag")
+}
