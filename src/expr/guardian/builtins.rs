@@ -201,7 +201,9 @@ impl Builtin {
             Self::ToPairs => {
                 (any || kind == Kind::Map, Type::list(), format!("cannot transform {} to pairs", shown(ty)))
             }
-            Self::FromPairs => (any || list, Type::AnyMap, format!("cannot transform {} from pairs", shown(ty))),
+            Self::FromPairs => {
+                (any || list, Type::AnyMap, format!("cannot transform {} from pairs", shown(ty)))
+            }
             _ => (true, Type::Any, String::new()),
         };
         if fits { Ok(result) } else { Err(complaint) }
@@ -223,7 +225,15 @@ impl Builtin {
             B::Sum | B::Mean | B::Median => numbers::statistic(self, argument(0)),
             B::Now => Ok(Value::Time(run.now())),
             B::Duration | B::Date => numbers::moment(self, arguments),
-            B::First | B::Last | B::Get | B::Take | B::Keys | B::Values | B::ToPairs | B::FromPairs | B::Sort
+            B::First
+            | B::Last
+            | B::Get
+            | B::Take
+            | B::Keys
+            | B::Values
+            | B::ToPairs
+            | B::FromPairs
+            | B::Sort
             | B::SortBy => collections::call(self, arguments, run),
             _ => texts::call(self, arguments, run),
         }

@@ -153,11 +153,16 @@ impl Checker<'_> {
             Pointer::Unknown => {
                 let start = span.map_or(0, |span| span.end);
                 let rest = self.text.get(start..).unwrap_or("");
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
                 (false, Type::Any, rest.get(..end).unwrap_or(""))
             }
         };
-        if known { ty } else { self.fault(span, Code::UndeclaredVariable, format!("unknown pointer #{name}")) }
+        if known {
+            ty
+        } else {
+            self.fault(span, Code::UndeclaredVariable, format!("unknown pointer #{name}"))
+        }
     }
 
     fn unary(&mut self, span: Option<Span>, sign: Sign, inner: &mut Node) -> Type {
@@ -263,7 +268,8 @@ impl Checker<'_> {
         }
         if let Some(element) = base.element() {
             if !property.is_integer() && !property.is_any() {
-                let message = format!("array elements can only be selected using an integer (got {property})");
+                let message =
+                    format!("array elements can only be selected using an integer (got {property})");
                 return self.mismatch(member.property.span, message);
             }
             return element;
@@ -441,9 +447,9 @@ impl Checker<'_> {
 
     fn array(&mut self, nodes: &mut [Node]) -> (Type, Info) {
         let types: Vec<Type> = nodes.iter_mut().map(|node| self.ty(node)).collect();
-        let same = types.windows(2).all(|pair| {
-            matches!(pair, [a, b] if !a.is_nil() && !b.is_nil() && a.kind() == b.kind())
-        });
+        let same = types
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if !a.is_nil() && !b.is_nil() && a.kind() == b.kind()));
         let element = types.last().filter(|last| same && !last.is_nil()).cloned();
         (Type::list(), Info { builtin: None, element })
     }

@@ -70,8 +70,10 @@ fn in_array(node: &mut Node) {
         return;
     }
     let form = if kind(left) == Kind::Int
-        && let Some(set) =
-            nodes.iter().map(|node| if let Form::Int(value) = node.form { Some(value) } else { None }).collect()
+        && let Some(set) = nodes
+            .iter()
+            .map(|node| if let Form::Int(value) = node.form { Some(value) } else { None })
+            .collect()
     {
         Form::IntSet(set)
     } else if let Some(set) = nodes.iter().map(|node| node.text().map(Arc::clone)).collect() {
@@ -325,7 +327,9 @@ fn filter_len(node: &mut Node) {
 /// The first or last element of a `filter` is found without making the list.
 fn filter_end(node: &mut Node, index: i64, end: Builtin, find: Builtin) {
     let (list, throws) = match &mut node.form {
-        Form::Member(member) if !member.optional && matches!(member.property.form, Form::Int(at) if at == index) => {
+        Form::Member(member)
+            if !member.optional && matches!(member.property.form, Form::Int(at) if at == index) =>
+        {
             (&mut *member.base, true)
         }
         Form::Builtin(call) if call.builtin == end => match call.arguments.as_mut_slice() {

@@ -18,7 +18,8 @@ impl Pattern {
     /// # Errors
     /// The message of Go, or one of ours where the pattern is too large for us.
     pub fn new(text: &str) -> Result<Self, String> {
-        let rewritten = Rewriter { text, at: 0, output: String::with_capacity(text.len() * 2), groups: 0 }.run()?;
+        let rewritten =
+            Rewriter { text, at: 0, output: String::with_capacity(text.len() * 2), groups: 0 }.run()?;
         RegexBuilder::new(&rewritten)
             .size_limit(PROGRAM_MAX_BYTES)
             .dfa_size_limit(PROGRAM_MAX_BYTES)
@@ -26,9 +27,7 @@ impl Pattern {
             .build()
             .map(Self)
             .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => {
-                    parsing("expression too large", text)
-                }
+                regex::Error::CompiledTooBig(_) => parsing("expression too large", text),
                 _ => parsing("invalid or unsupported pattern", text),
             })
     }
@@ -363,7 +362,8 @@ impl<'t> Rewriter<'t> {
             && let Some(name) = rest.find(":]").and_then(|end| rest.get(..end + 2))
         {
             self.at += name.len();
-            let known = ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct"];
+            let known =
+                ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct"];
             let more = ["space", "upper", "word", "xdigit"];
             let inner = name.trim_matches(['[', ':', ']']).trim_start_matches('^');
             if !known.contains(&inner) && !more.contains(&inner) {
@@ -437,9 +437,21 @@ mod tests {
         ] {
             assert_eq!(Pattern::new(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }
-        for pattern in
-            ["a**", "(", ")", "[b-a]", "*a", r"\1", r"\q", "a{1001}", "(?x)a", "[a", r"(?=a)", "(a{1000}){1000}", "x{2}{3}"]
-        {
+        for pattern in [
+            "a**",
+            "(",
+            ")",
+            "[b-a]",
+            "*a",
+            r"\1",
+            r"\q",
+            "a{1001}",
+            "(?x)a",
+            "[a",
+            r"(?=a)",
+            "(a{1000}){1000}",
+            "x{2}{3}",
+        ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
     }

@@ -26,7 +26,9 @@ pub(super) fn int(value: &Value) -> Result<Value, Fault> {
     if let Value::Text(text) = value {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
         let number = text.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        return number.map(Value::Int).ok_or_else(|| Fault::invalid(format!("invalid operation: int({text})")));
+        return number
+            .map(Value::Int)
+            .ok_or_else(|| Fault::invalid(format!("invalid operation: int({text})")));
     }
     super::super::evaluate::to_int(value).map(Value::Int)
 }
@@ -39,9 +41,7 @@ pub(super) fn float(value: &Value) -> Result<Value, Fault> {
         },
         other => match other.number() {
             Some(number) => Ok(Value::Float(number.float())),
-            None => {
-                Err(Fault::wrong_type(format!("invalid operation: float({})", other.type_name())))
-            }
+            None => Err(Fault::wrong_type(format!("invalid operation: float({})", other.type_name()))),
         },
     }
 }
@@ -134,9 +134,7 @@ pub(super) fn moment(builtin: Builtin, arguments: &[Value]) -> Result<Value, Fau
         Some(name) if **name == *"Local" || name.starts_with(['+', '-']) => {
             return Err(Fault::invalid(format!("unknown time zone {name}")));
         }
-        Some(name) => {
-            Zone::parse(name).map_err(|_| Fault::invalid(format!("unknown time zone {name}")))?
-        }
+        Some(name) => Zone::parse(name).map_err(|_| Fault::invalid(format!("unknown time zone {name}")))?,
         None => Zone::UTC,
     };
     if let Some(layout) = layout {

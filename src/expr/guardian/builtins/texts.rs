@@ -57,7 +57,8 @@ pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> 
         return repeat(argument(0), argument(1), run);
     }
     let subject = text_of(argument(0))?;
-    let at = |place: Option<usize>| Value::Int(place.and_then(|place| i64::try_from(place).ok()).unwrap_or(-1));
+    let at =
+        |place: Option<usize>| Value::Int(place.and_then(|place| i64::try_from(place).ok()).unwrap_or(-1));
     match builtin {
         B::Trim => match arguments.get(1) {
             None => Ok(Value::text(subject.trim())),
@@ -120,9 +121,10 @@ fn from_json(text: &str) -> Result<Value, Fault> {
 fn from_base64(text: &str, run: &mut Run<'_>) -> Result<Value, Fault> {
     // Go skips line breaks.
     let text = text.replace(['\r', '\n'], "");
-    let bytes = STANDARD.decode(text).map_err(|error| Fault::invalid(format!("illegal base64 data: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Fault::invalid("the decoded bytes are no UTF-8".to_owned()))?;
+    let bytes =
+        STANDARD.decode(text).map_err(|error| Fault::invalid(format!("illegal base64 data: {error}")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Fault::invalid("the decoded bytes are no UTF-8".to_owned()))?;
     made(text, run)
 }
 
@@ -166,9 +168,11 @@ fn replace(arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
     let [text, from, to, rest @ ..] = arguments else { return Ok(Value::Nil) };
     // The count is looked at last, but all texts before any work is done.
     let (text, from, to) = (text_of(text)?, text_of(from)?, text_of(to)?);
-    let count = rest.first().map(to_int).transpose()?.map_or(usize::MAX, |count| {
-        usize::try_from(count).unwrap_or(usize::MAX)
-    });
+    let count = rest
+        .first()
+        .map(to_int)
+        .transpose()?
+        .map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let found = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&**from).count() };
     run.grow_text(text.len().saturating_add(found.min(count).saturating_mul(to.len())))?;
     Ok(Value::text(&text.replacen(&**from, to, count)))
