@@ -181,9 +181,8 @@ fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Pro
     let mut parameters = Vec::new();
     collect(&mut code, &mut Vec::new(), &mut parameters);
     if let Some(known) = place.parameters() {
-        let unknown = |parameter: &&Parameter| {
-            parameter.name != "split" && !known.contains(&parameter.name.as_str())
-        };
+        let unknown =
+            |parameter: &&Parameter| parameter.name != "split" && !known.contains(&parameter.name.as_str());
         let faults: Vec<Diagnostic> = parameters
             .iter()
             .filter(unknown)

@@ -13,6 +13,7 @@
 mod config;
 mod examples;
 mod expr;
+mod guardian_expr;
 mod gateway;
 mod grpc;
 mod harness;

@@ -92,7 +92,9 @@ impl Collection {
             Value::List(list) => Ok(Self::List(list)),
             Value::Text(text) => Ok(Self::Text(text)),
             Value::Map(map) if !matches!(map.kind, MapKind::Record(_)) => Ok(Self::Map(map.len())),
-            Value::Nil => Err(Fault::wrong_type("reflect: call of reflect.Value.Len on zero Value".to_owned())),
+            Value::Nil => {
+                Err(Fault::wrong_type("reflect: call of reflect.Value.Len on zero Value".to_owned()))
+            }
             other => {
                 let kind = other.kind_name();
                 Err(Fault::wrong_type(format!("reflect: call of reflect.Value.Len on {kind} Value")))
@@ -113,7 +115,9 @@ impl Collection {
             Self::List(list) => list.get(index),
             Self::Text(text) => text.as_bytes().get(index).map(|byte| Value::Byte(*byte)),
             Self::Map(_) => {
-                return Err(Fault::wrong_type("reflect: call of reflect.Value.Index on map Value".to_owned()));
+                return Err(Fault::wrong_type(
+                    "reflect: call of reflect.Value.Index on map Value".to_owned(),
+                ));
             }
         };
         found.ok_or_else(|| Fault::new(EvalCode::OutOfRange, self.out_of_range().to_owned()))
@@ -330,8 +334,7 @@ impl<'p> Run<'p> {
             return Err(Fault::too_large("the pattern is too long"));
         }
         self.step(PATTERN_STEPS + text.weight())?;
-        let pattern =
-            Pattern::new(pattern).map_err(|message| Fault::new(EvalCode::InvalidValue, message))?;
+        let pattern = Pattern::new(pattern).map_err(|message| Fault::new(EvalCode::InvalidValue, message))?;
         Ok(Value::Bool(pattern.is_match(subject)))
     }
 
@@ -411,9 +414,8 @@ impl<'p> Run<'p> {
                     None => Err(cannot_fetch(&receiver, &Value::Text(Arc::clone(name))).into()),
                 };
             }
-            let callee = fetch(&receiver, &Value::Text(Arc::clone(name))).map_err(|fault| {
-                Fault { span: Some(call.callee.span), ..fault }
-            })?;
+            let callee = fetch(&receiver, &Value::Text(Arc::clone(name)))
+                .map_err(|fault| Fault { span: Some(call.callee.span), ..fault })?;
             return Ok(self.call_value(&callee, &arguments)?);
         }
         let callee = self.node(&call.callee)?;
@@ -429,14 +431,19 @@ impl<'p> Run<'p> {
                 }
                 for argument in arguments {
                     if !matches!(argument, Value::Text(_)) {
-                        let given =
-                            if matches!(argument, Value::Nil) { "interface {}" } else { argument.type_name() };
+                        let given = if matches!(argument, Value::Nil) {
+                            "interface {}"
+                        } else {
+                            argument.type_name()
+                        };
                         return Err(Fault::wrong_type(format!("reflect: Call using {given} as type string")));
                     }
                 }
                 Builtin::Split.call(arguments, self)
             }
-            Value::Nil => Err(Fault::wrong_type("reflect: call of reflect.Value.Call on zero Value".to_owned())),
+            Value::Nil => {
+                Err(Fault::wrong_type("reflect: call of reflect.Value.Call on zero Value".to_owned()))
+            }
             other => {
                 let kind = other.kind_name();
                 Err(Fault::wrong_type(format!("reflect: call of reflect.Value.Call on {kind} Value")))
@@ -600,7 +607,9 @@ pub(super) fn key(value: &Value) -> Result<Key, Fault> {
 
 fn not_assignable(value: &Value, wanted: &str) -> Fault {
     let found = value.type_name();
-    Fault::wrong_type(format!("reflect.Value.MapIndex: value of type {found} is not assignable to type {wanted}"))
+    Fault::wrong_type(format!(
+        "reflect.Value.MapIndex: value of type {found} is not assignable to type {wanted}"
+    ))
 }
 
 /// Of what must be a bool.
@@ -716,9 +725,10 @@ fn slice(base: &Value, from: &Value, to: &Value) -> Result<Value, Fault> {
             Err(Fault::wrong_type("reflect.Value.Slice: slice of unaddressable array".to_owned()))
         }
         Value::List(list) => Ok(Value::List(list.slice(from, to))),
-        Value::Text(text) => text.get(from..to).map(Value::text).ok_or_else(|| {
-            Fault::invalid("the slice would cut a character of the text in two".to_owned())
-        }),
+        Value::Text(text) => text
+            .get(from..to)
+            .map(Value::text)
+            .ok_or_else(|| Fault::invalid("the slice would cut a character of the text in two".to_owned())),
         _ => Err(Fault::wrong_type(format!("cannot slice {}", brief(base)))),
     }
 }

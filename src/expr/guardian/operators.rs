@@ -99,13 +99,12 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value, run: &mut Run<'_>
         }
         (Operator::Subtract, Value::Duration(a), Value::Duration(b)) => Value::Duration(a.wrapping_sub(*b)),
         (Operator::Multiply, Value::Duration(a), Value::Duration(b)) => Value::Duration(a.wrapping_mul(*b)),
-        (Operator::Multiply, Value::Duration(nanos), other) | (Operator::Multiply, other, Value::Duration(nanos)) => {
-            match other.number() {
-                Some(Number::Int(count)) => Value::Duration(nanos.wrapping_mul(count)),
-                Some(Number::Float(count)) => Value::Float(Number::Int(*nanos).float() * count),
-                None => return Err(undefined(operator, left, right)),
-            }
-        }
+        (Operator::Multiply, Value::Duration(nanos), other)
+        | (Operator::Multiply, other, Value::Duration(nanos)) => match other.number() {
+            Some(Number::Int(count)) => Value::Duration(nanos.wrapping_mul(count)),
+            Some(Number::Float(count)) => Value::Float(Number::Int(*nanos).float() * count),
+            None => return Err(undefined(operator, left, right)),
+        },
         _ => return Err(undefined(operator, left, right)),
     })
 }
@@ -280,9 +279,7 @@ pub(super) fn contains(needle: &Value, haystack: &Value) -> Result<bool, Fault> 
             };
             Ok(map.entries.contains_key(&wanted))
         }
-        other => {
-            Err(Fault::wrong_type(format!("operator \"in\" not defined on {}", other.type_name())))
-        }
+        other => Err(Fault::wrong_type(format!("operator \"in\" not defined on {}", other.type_name()))),
     }
 }
 

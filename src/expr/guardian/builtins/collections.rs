@@ -125,7 +125,10 @@ fn sort(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> Result<Valu
     }
     if rows.len() > 1
         && let Some((by, _)) = rows.first()
-        && !matches!(by, Value::Int(_) | Value::Text(_) | Value::Duration(_) | Value::Month(_) | Value::Weekday(_))
+        && !matches!(
+            by,
+            Value::Int(_) | Value::Text(_) | Value::Duration(_) | Value::Month(_) | Value::Weekday(_)
+        )
     {
         let kind = if matches!(by, Value::Nil) { "interface" } else { by.kind_name() };
         return Err(Fault::wrong_type(format!("sort: unsupported type {kind}")));
@@ -147,7 +150,12 @@ fn no_text(value: &Value) -> Fault {
 fn sort_value(item: &Value, field: &Arc<str>) -> Result<Value, Fault> {
     let Value::Map(map) = item else { return Ok(item.clone()) };
     let found = map.entries.get(&Key::Text(Arc::clone(field))).cloned();
-    found.ok_or_else(|| Fault::new(crate::expr::evaluate::EvalCode::NoSuchKey, "cannot deref <invalid reflect.Value>".to_owned()))
+    found.ok_or_else(|| {
+        Fault::new(
+            crate::expr::evaluate::EvalCode::NoSuchKey,
+            "cannot deref <invalid reflect.Value>".to_owned(),
+        )
+    })
 }
 
 fn ordered(a: &Value, b: &Value) -> Ordering {
