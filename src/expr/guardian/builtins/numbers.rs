@@ -124,7 +124,7 @@ fn median(numbers: &[Number]) -> f64 {
     sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 0 { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) }
+    if sorted.len().is_multiple_of(2) { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) }
 }
 
 /// `duration` and `date`.
