@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench expr`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking and prints its figures"
+)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,7 +68,6 @@ fn bare_cel() -> f64 {
     measure(|| program.execute(black_box(&context)).unwrap())
 }
 
-#[expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 fn main() {
     let (facts, now) = (facts(), DateTime::from_timestamp(1_772_530_200, 0).unwrap());
     let program = compile(Environment::Condition, CONDITION).unwrap();

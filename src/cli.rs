@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod check;
 mod serve;
 
 use std::ffi::OsString;
@@ -24,7 +25,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in the life of the program")]
 enum Command {
+    /// Compile policies in files without a server, and say what is wrong with them and where.
+    Check(check::Args),
     /// Run the service.
     Serve(serve::Args),
 }
@@ -40,6 +44,8 @@ pub struct Failure {
 enum FailureKind {
     /// A sentence for the person at the terminal.
     Sentence(String),
+    /// Everything has been said.
+    Said,
     /// clap writes its own, in colour; help and version come this way too.
     Clap(clap::Error),
 }
@@ -55,11 +61,25 @@ impl Failure {
         Self { code: USAGE, kind: FailureKind::Sentence(error.to_string()) }
     }
 
+    /// What is wrong has been printed.
+    fn said(code: u8) -> Self {
+        Self { code, kind: FailureKind::Said }
+    }
+
+    /// Standard output takes no more. Whoever closed it has read enough.
+    fn output(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::said(FAILED),
+            _ => Self::failed(format!("standard output: {error}")),
+        }
+    }
+
     /// Tells the person, and turns into the exit code.
     #[must_use]
     pub fn report(self) -> ExitCode {
         match self.kind {
             FailureKind::Sentence(sentence) => eprintln!("countersign: {sentence}"),
+            FailureKind::Said => {}
             FailureKind::Clap(error) => {
                 let _ = error.print();
             }
@@ -84,6 +104,7 @@ pub fn run(
     let command = Cli::command().mut_subcommand("serve", with_variables);
     let matches = command.try_get_matches_from(args)?;
     match Cli::from_arg_matches(&matches)?.command {
+        Command::Check(args) => check::run(args),
         Command::Serve(args) => serve::run(args, env),
     }
 }

@@ -12,6 +12,7 @@ mod answer;
 mod classify;
 mod connection;
 mod deadline;
+mod gather;
 mod health;
 mod limits;
 mod listener;

@@ -8,11 +8,19 @@ use prost::Message as _;
 
 use crate::Fault;
 use crate::clients::Http2;
+use crate::durable::Record;
 use crate::round::Clients as _;
 
 /// A policy for production access, with two steps of approval.
 const POLICY: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/02-aws-production.json"));
+
+/// An id in a key, with its end mark.
+const ID_BYTES: usize = 38;
+/// What the writers add to every key.
+const COUNTER_BYTES: usize = 8;
+/// What the record holds beside the policy: its head, and number, time, actor and method of the write.
+const REVISION_BYTES: usize = 80;
 
 pub const CREATE: &str = "/c1.api.policy.v1.Policies/Create";
 pub const GET: &str = "/c1.api.policy.v1.Policies/Get";
@@ -55,4 +63,10 @@ pub fn once(calls: &Http2) -> Result<Vec<u8>, Fault> {
         clients.first_mut().ok_or("no client")?.answer().await
     })?;
     Ok(answer.get(5..).ok_or("an answer without a message")?.to_vec())
+}
+
+/// A record of the size of the one that a create writes: the key of an id, and the policy with its revision.
+pub fn record(stored: &Stored) -> Record {
+    let value = [stored.policy.as_slice(), &[0; REVISION_BYTES]].concat();
+    Record { key: vec![0; ID_BYTES - COUNTER_BYTES], value: value.into() }
 }

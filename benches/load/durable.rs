@@ -22,21 +22,28 @@ const QUEUE_MAX_COMMITS: usize = 4096;
 const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// One write that waits: its key, and whom to answer.
+/// What every write writes: what its key begins with, and its value.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub key: Vec<u8>,
+    pub value: Bytes,
+}
+
+/// One write that waits: the end of its key, and whom to answer.
 struct Job {
     key: [u8; 8],
     done: oneshot::Sender<bool>,
 }
 
-/// Writers of one record after the other, under ascending keys.
+/// Writers of the same record, again and again, under ascending keys.
 pub struct Writers {
     queue: SyncSender<Job>,
     next_key: AtomicU64,
 }
 
 impl Writers {
-    /// Bare sled in `dir`; each record holds `value`.
-    pub fn sled(dir: &Path, value: Bytes) -> Result<Writers, Fault> {
+    /// Bare sled in `dir`.
+    pub fn sled(dir: &Path, record: Record) -> Result<Writers, Fault> {
         let db = sled::Config::new()
             .path(dir)
             .segment_size(SEGMENT_BYTES)
@@ -47,7 +54,7 @@ impl Writers {
         Ok(Writers::start(move |jobs| {
             let mut batch = sled::Batch::default();
             for job in jobs {
-                batch.insert(&job.key, value.as_ref());
+                batch.insert([record.key.as_slice(), job.key.as_slice()].concat(), record.value.as_ref());
             }
             db.apply_batch(batch)?;
             db.flush()?;
@@ -55,15 +62,16 @@ impl Writers {
         }))
     }
 
-    /// A file `path`; each record is a key and `value`.
-    pub fn file(path: &Path, value: Bytes) -> Result<Writers, Fault> {
+    /// A file `path`.
+    pub fn file(path: &Path, record: Record) -> Result<Writers, Fault> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let mut group = Vec::new();
         Ok(Writers::start(move |jobs| {
             group.clear();
             for job in jobs {
+                group.extend_from_slice(&record.key);
                 group.extend_from_slice(&job.key);
-                group.extend_from_slice(&value);
+                group.extend_from_slice(&record.value);
             }
             file.write_all(&group)?;
             Ok(file.sync_data()?)

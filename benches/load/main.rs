@@ -9,6 +9,7 @@ mod clients;
 mod document;
 mod durable;
 mod echo;
+mod interrupt;
 mod plan;
 mod round;
 mod table;
@@ -29,14 +30,20 @@ cargo bench --bench load [-- OPTIONS]
   --server FILE   another build of the server
   --rounds N      rounds of each row (default 5)
   --seconds S     length of a round (default 1)
-  --only TEXT     only the rows whose name has this in it";
+  --only TEXT     only rows whose name has this in it, and what they are compared with
+  --clients N     only with so many clients";
 
 /// What the command line asks for.
-struct Options {
-    effort: Effort,
-    dir: PathBuf,
-    server: PathBuf,
-    only: String,
+#[derive(Debug)]
+pub struct Options {
+    pub effort: Effort,
+    /// Where the data directories are made.
+    pub dir: PathBuf,
+    pub server: PathBuf,
+    /// Part of a row's name.
+    pub only: String,
+    /// How many clients ask at one time, one table section each.
+    pub clients: Vec<usize>,
 }
 
 fn main() -> Result<(), Fault> {
@@ -51,7 +58,8 @@ fn main() -> Result<(), Fault> {
         }
         return Ok(());
     };
-    let rows = plan::run(&options.effort, &options.dir, &options.server, &options.only)?;
+    interrupt::listen()?;
+    let rows = plan::run(&options)?;
     table::print(&options.effort, &rows);
     Ok(())
 }
@@ -63,6 +71,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Faul
         dir: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
         server: PathBuf::from(env!("CARGO_BIN_EXE_countersign")),
         only: String::new(),
+        clients: vec![1, 64],
     };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value\n{USAGE}"));
@@ -74,6 +83,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Faul
             "--dir" => options.dir = value()?.into(),
             "--server" => options.server = value()?.into(),
             "--only" => options.only = value()?,
+            "--clients" => options.clients = vec![value()?.parse::<usize>()?.max(1)],
             "--rounds" => options.effort.rounds = value()?.parse::<usize>()?.max(1),
             "--seconds" => options.effort.round = Duration::try_from_secs_f64(value()?.parse()?)?,
             _ => return Err(format!("unknown option {arg}\n{USAGE}").into()),

@@ -5,19 +5,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::Fault;
 use crate::children::Process;
 use crate::clients::{Http1, Http2};
 use crate::document::{self, CREATE, GET, Stored};
 use crate::durable::Writers;
 use crate::round::{self, Clients, Round};
+use crate::{Fault, Options};
 
-/// How many clients ask at one time.
-const CLIENTS: [usize; 2] = [1, 64];
+const SLED: &str = "bare sled";
+const FILE: &str = "raw file";
+const ECHO: &str = "bare tonic echo";
+const GRPC_GET: &str = "`Get`, gRPC";
 
 /// How much is measured.
+#[derive(Debug)]
 pub struct Effort {
     /// How often every figure has its turn.
     pub rounds: usize,
@@ -42,7 +43,7 @@ pub struct Row {
     pub p99_us: Vec<f64>,
     /// Processor time of the process that answers, for each request.
     pub cpu_us: Vec<f64>,
-    pub against: Option<Against>,
+    pub against: Vec<Against>,
 }
 
 /// What a row is compared with.
@@ -59,25 +60,26 @@ struct Figure<'a> {
     /// The process that answers, if it is not this one.
     process: Option<&'a Process>,
     run: Box<dyn Fn(usize, Duration) -> Result<Round, Fault> + 'a>,
-    /// The place in the group of what it is compared with, and the share to reach.
-    against: Option<(usize, Option<f64>)>,
+    /// The names of what it is compared with, and the share to reach.
+    against: Vec<(&'static str, Option<f64>)>,
 }
 
 impl<'a> Figure<'a> {
     fn new(name: &'static str, process: Option<&'a Process>, clients: impl Clients + 'a) -> Self {
         let run = Box::new(move |count, length| round::run(&clients, count, length));
-        Figure { name, process, run, against: None }
+        Figure { name, process, run, against: Vec::new() }
     }
 
-    fn against(self, place: usize, aim: Option<f64>) -> Self {
-        Figure { against: Some((place, aim)), ..self }
+    fn against(mut self, name: &'static str, aim: Option<f64>) -> Self {
+        self.against.push((name, aim));
+        self
     }
 }
 
-/// Measures everything whose name has `only` in it, with data directories under `dir`.
-pub fn run(effort: &Effort, dir: &Path, program: &Path, only: &str) -> Result<Vec<Row>, Fault> {
-    let data = tempfile::Builder::new().prefix("load-").tempdir_in(dir)?;
-    let server = Process::server(program, &data.path().join("server"))?;
+/// Measures everything that is asked for.
+pub fn run(options: &Options) -> Result<Vec<Row>, Fault> {
+    let data = tempfile::Builder::new().prefix("load-").tempdir_in(&options.dir)?;
+    let server = Process::server(&options.server, &data.path().join("server"))?;
     let creates = Http2::grpc(server.addr, CREATE, &document::create()?)?;
     let stored = document::store(&creates)?;
     let gets = Http2::grpc(server.addr, GET, &stored.get)?;
@@ -89,13 +91,21 @@ pub fn run(effort: &Effort, dir: &Path, program: &Path, only: &str) -> Result<Ve
     let mut rows = Vec::new();
     // Writes first: what is read afterwards is read from a store that holds something.
     for group in [writes, reads] {
-        if group.iter().any(|figure| figure.name.contains(only)) {
-            for clients in CLIENTS {
-                rows.extend(take_turns(effort, clients, &group)?);
-            }
+        let group = asked_for(group, &options.only);
+        for clients in &options.clients {
+            rows.extend(take_turns(&options.effort, *clients, &group)?);
         }
     }
     Ok(rows)
+}
+
+/// Those with the right name, and what they are compared with.
+fn asked_for<'a>(group: Vec<Figure<'a>>, only: &str) -> Vec<Figure<'a>> {
+    let named = group.iter().filter(|figure| figure.name.contains(only));
+    let names: Vec<_> = named
+        .flat_map(|figure| figure.against.iter().map(|(floor, _)| *floor).chain([figure.name]))
+        .collect();
+    group.into_iter().filter(|figure| names.contains(&figure.name)).collect()
 }
 
 fn writes<'a>(
@@ -104,14 +114,15 @@ fn writes<'a>(
     stored: &Stored,
     data: &Path,
 ) -> Result<Vec<Figure<'a>>, Fault> {
-    let record = Bytes::from(stored.policy.clone());
+    let record = document::record(stored);
+    let file = Writers::file(&data.join("file"), record.clone())?;
+    let sled = Writers::sled(&data.join("sled"), record)?;
     // Clients of several rounds share them, and they are needed until the end.
-    let sled: &'static Writers = Box::leak(Box::new(Writers::sled(&data.join("sled"), record.clone())?));
-    let file: &'static Writers = Box::leak(Box::new(Writers::file(&data.join("file"), record)?));
+    let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
-        Figure::new("`Create`, gRPC", Some(server), creates).against(1, Some(0.5)),
-        Figure::new("bare sled", None, sled).against(2, None),
-        Figure::new("raw file", None, file),
+        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)).against(SLED_ALL, None),
+        Figure::new(SLED, None, sled).against(FILE, None),
+        Figure::new(FILE, None, file),
     ])
 }
 
@@ -126,12 +137,12 @@ fn reads<'a>(
     let echoes = Http2::grpc(echo.addr, GET, &stored.get)?.answered_with(framed_bytes);
     let gets = gets.answered_with(framed_bytes);
     Ok(vec![
-        Figure::new("`Get`, gRPC", Some(server), gets).against(1, Some(0.6)),
-        Figure::new("bare tonic echo", Some(echo), echoes),
+        Figure::new(GRPC_GET, Some(server), gets).against(ECHO, Some(0.6)),
+        Figure::new(ECHO, Some(echo), echoes),
         Figure::new("`Get`, REST, HTTP/1.1", Some(server), Http1::get(server.addr, &stored.path))
-            .against(0, Some(0.5)),
+            .against(GRPC_GET, Some(0.5)),
         Figure::new("`Get`, REST, HTTP/2", Some(server), Http2::get(server.addr, &stored.path)?)
-            .against(0, None),
+            .against(GRPC_GET, None),
     ])
 }
 
@@ -146,7 +157,7 @@ fn take_turns(effort: &Effort, clients: usize, group: &[Figure]) -> Result<Vec<R
             p50_us: Vec::new(),
             p99_us: Vec::new(),
             cpu_us: Vec::new(),
-            against: None,
+            against: Vec::new(),
         })
         .collect();
     for figure in group {
@@ -166,10 +177,14 @@ fn take_turns(effort: &Effort, clients: usize, group: &[Figure]) -> Result<Vec<R
     }
     let rates: Vec<_> = rows.iter().map(|row| (row.name, row.rate.clone())).collect();
     for (figure, row) in group.iter().zip(&mut rows) {
-        row.against = figure.against.and_then(|(place, aim)| {
-            let (name, rate) = rates.get(place)?.clone();
-            Some(Against { name, rate, aim })
-        });
+        row.against = figure
+            .against
+            .iter()
+            .filter_map(|(floor, aim)| {
+                let (name, rate) = rates.iter().find(|(name, _)| name == floor)?.clone();
+                Some(Against { name, rate, aim: *aim })
+            })
+            .collect();
     }
     Ok(rows)
 }

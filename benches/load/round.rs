@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::Fault;
+use crate::{Fault, interrupt};
 
 /// Threads that the clients of one round share; a single client has one.
 pub const CLIENT_THREADS: usize = 2;
@@ -125,6 +125,9 @@ async fn ask(mut client: impl Client, end: Instant) -> Result<Vec<u64>, Fault> {
     // At least once, however short the round.
     loop {
         client.call().await?;
+        if interrupt::came() {
+            return Err("interrupted".into());
+        }
         let after = Instant::now();
         latencies_ns.push(u64::try_from((after - before).as_nanos())?);
         if after >= end {

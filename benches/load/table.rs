@@ -2,10 +2,10 @@
 #![allow(clippy::print_stdout, reason = "this is what the program is for")]
 
 use crate::clients::CONNECTIONS;
-use crate::plan::{Effort, Row};
+use crate::plan::{Against, Effort, Row};
 use crate::round::CLIENT_THREADS;
 
-const HEAD: [&str; 7] = ["", "clients", "rate /s", "p50 µs", "p99 µs", "CPU µs", "share of the floor's rate"];
+const HEAD: [&str; 7] = ["", "clients", "rate /s", "p50 µs", "p99 µs", "CPU µs", "share of the rate"];
 
 pub fn print(effort: &Effort, rows: &[Row]) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -51,13 +51,17 @@ fn line(row: &Row) -> [String; 7] {
         whole(&row.p50_us),
         whole(&row.p99_us),
         cpu,
-        share(row),
+        shares(row),
     ]
 }
 
+fn shares(row: &Row) -> String {
+    let shares: Vec<String> = row.against.iter().map(|against| share(row, against)).collect();
+    if shares.is_empty() { "-".to_owned() } else { shares.join(", ") }
+}
+
 /// The median of the shares of the single rounds: neighbours in time, so that a slow minute does not count for one side.
-fn share(row: &Row) -> String {
-    let Some(against) = &row.against else { return "-".to_owned() };
+fn share(row: &Row, against: &Against) -> String {
     let shares: Vec<f64> = row.rate.iter().zip(&against.rate).map(|(ours, floor)| ours / floor).collect();
     let share = median(&shares).unwrap_or(f64::NAN);
     let name = against.name;

@@ -3,24 +3,20 @@
 //! ```text
 //! table        key                              value
 //! SETTING      name                             bytes that this store keeps for itself
-//! POLICY       id                               PolicyRecord: the policy as it is now, deleted ones too
-//! REVISION     id, number                       RevisionRecord: every state it ever had
+//! POLICY       id                               RevisionRecord: the policy as it is now, deleted ones too
+//! REVISION     id, number                       RevisionRecord: every state before that
 //! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
 //! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
 //! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
-//! LIVE         id                               Summary, of policies that are not deleted
-//! ALL          id                               Summary, of all
-//! TYPE         type, id                         Summary, of policies that are not deleted
-//! SCOPE        app id, id                       Summary, of scoped policies that are not deleted
-//! NAME         folded display name, id          Summary, of all
-//! WORD         word, id                         Summary with where the word stands, of all
 //! ```
+//!
+//! A write moves the state that it replaces to REVISION, so that every state is kept and a new policy, the write whose
+//! speed matters most, puts its document down once. Each further record costs about as much as the first.
 //!
 //! The records are protobuf messages, so that a later release can add to them; ids are UUIDv7 in text, so that their
 //! order is the order of creation.
 
 use super::Error;
-use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::{Key, Malformed, Parts};
 use bytes::Bytes;
 use prost::Message;
@@ -34,12 +30,6 @@ pub(super) mod tables {
     pub(crate) const REFERRER: u8 = 4;
     pub(crate) const REPLAY: u8 = 5;
     pub(crate) const REPLAY_END: u8 = 6;
-    pub(crate) const LIVE: u8 = 16;
-    pub(crate) const ALL: u8 = 17;
-    pub(crate) const TYPE: u8 = 18;
-    pub(crate) const SCOPE: u8 = 19;
-    pub(crate) const NAME: u8 = 20;
-    pub(crate) const WORD: u8 = 21;
 }
 
 /// The key of the policy `id`.
@@ -47,30 +37,20 @@ pub(super) fn policy_key(id: &str) -> Vec<u8> {
     Key::new(tables::POLICY).text(id).into_bytes()
 }
 
-/// The policy that an entry of an index belongs to.
+/// The id of the policy whose key this is; `None` for a key of another table.
+pub(super) fn policy_id_of(key: &[u8]) -> Option<String> {
+    Parts::of(tables::POLICY, key).and_then(|mut parts| parts.text()).ok()
+}
+
+/// The policy that refers, of an entry of `REFERRER`.
 ///
 /// # Errors
 /// [`Error::Damaged`]: the key is not one that was written.
-pub(super) fn id_of(table: u8, key: &[u8]) -> Result<String, Error> {
+pub(super) fn referrer_of(key: &[u8]) -> Result<String, Error> {
     let read = || {
-        let mut parts = Parts::of(table, key)?;
-        match table {
-            tables::LIVE | tables::ALL => {}
-            tables::TYPE => drop(parts.u64()?),
-            _ => drop(parts.text()?),
-        }
-        let id = parts.text()?;
-        parts.end()?;
-        Ok(id)
-    };
-    read().map_err(damaged_key)
-}
-
-/// The term of an entry of the index of names or words, and the policy it belongs to.
-pub(super) fn term_and_id(table: u8, key: &[u8]) -> Result<(String, String), Error> {
-    let read = || {
-        let mut parts = Parts::of(table, key)?;
-        Ok((parts.text()?, parts.text()?))
+        let mut parts = Parts::of(tables::REFERRER, key)?;
+        parts.text()?;
+        parts.text()
     };
     read().map_err(damaged_key)
 }
@@ -90,20 +70,10 @@ fn damaged_key(_: Malformed) -> Error {
     Error::Damaged
 }
 
-/// A policy as it is now.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct PolicyRecord {
-    /// Counts this policy's revisions, from 1.
-    #[prost(uint64, tag = "1")]
-    pub(super) number: u64,
-    /// The document: an encoded `Policy`.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub(super) document: Bytes,
-}
-
-/// One state that a policy had.
+/// One state of a policy, and how it came to be.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct RevisionRecord {
+    /// Counts this policy's revisions, from 1.
     #[prost(uint64, tag = "1")]
     pub(super) number: u64,
     #[prost(message, optional, tag = "2")]
@@ -117,6 +87,7 @@ pub(super) struct RevisionRecord {
     /// The paths of the update mask, in proto spelling; empty for writes without one.
     #[prost(string, repeated, tag = "5")]
     pub(super) mask: Vec<String>,
+    /// An encoded `Policy`.
     #[prost(bytes = "bytes", tag = "6")]
     pub(super) document: Bytes,
 }
@@ -146,20 +117,6 @@ pub(super) struct ReplayRecord {
     pub(super) warnings: Vec<String>,
 }
 
-/// What the filters of a search ask, so that no policy need be read to answer them.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Summary {
-    #[prost(int32, tag = "1")]
-    pub(super) policy_type: i32,
-    #[prost(bool, tag = "2")]
-    pub(super) deleted: bool,
-    #[prost(message, optional, tag = "3")]
-    pub(super) scope: Option<crate::pb::c1::api::policy::v1::PolicyScope>,
-    /// In the index of words only: 2 if the word stands in the name, 1 if only in the description.
-    #[prost(uint32, tag = "4")]
-    pub(super) weight: u32,
-}
-
 /// Reads a record of the store.
 ///
 /// # Errors
@@ -169,11 +126,4 @@ pub(super) fn read<R: Message + Default>(value: &Bytes) -> Result<R, Error> {
         tracing::error!(%error, "a stored record cannot be decoded");
         Error::Damaged
     })
-}
-
-impl PolicyRecord {
-    /// The document, decoded.
-    pub(super) fn policy(&self) -> Result<Policy, Error> {
-        read(&self.document)
-    }
 }

@@ -1,6 +1,6 @@
 //! Idempotency keys: a create that is sent twice happens once (the `Idempotency-Key` header of both faces).
 
-use super::records::{ReplayRecord, RevisionRecord, actor_and_key, read, tables};
+use super::records::{ReplayRecord, actor_and_key, read, tables};
 use super::{Answer, App, Caller, Error, error::invalid, etag};
 use crate::pb::c1::api::policy::v1::{CreatePolicyRequest, CreatePolicyResponse, Policy};
 use crate::store::table::Key;
@@ -64,8 +64,7 @@ impl App {
         if record.request != replay.request {
             return Err(Error::KeyReused);
         }
-        let key = Key::new(tables::REVISION).text(&record.policy_id).u64(1).into_bytes();
-        let revision: RevisionRecord = read(&self.read(&key).await?.ok_or(Error::Damaged)?.value)?;
+        let revision = self.revision(&record.policy_id, 1).await?.ok_or(Error::Damaged)?;
         let policy: Policy = read(&revision.document)?;
         let etag = Some(etag(1, &revision.document));
         let message = CreatePolicyResponse { policy: Some(policy) };

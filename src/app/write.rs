@@ -1,7 +1,7 @@
-//! The one way in which a policy is written: document, revision and index entries in one batch.
+//! The one way in which a policy is written: document, revision and references in one batch.
 
-use super::records::{PolicyRecord, RevisionRecord, policy_key, tables};
-use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, index};
+use super::records::{RevisionRecord, policy_key, read, tables};
+use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, referrers};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::Key;
 use crate::store::{self, Batch};
@@ -12,14 +12,13 @@ use prost::Message;
 pub(super) struct Current {
     /// The commit that wrote it: the condition of the next write.
     pub(super) revision: store::Revision,
-    pub(super) number: u64,
-    pub(super) document: Bytes,
+    pub(super) record: RevisionRecord,
     pub(super) policy: Policy,
 }
 
 impl Current {
     pub(super) fn etag(&self) -> String {
-        etag(self.number, &self.document)
+        etag(self.record.number, &self.record.document)
     }
 }
 
@@ -35,14 +34,21 @@ impl App {
     /// The policy `id`, if there ever was one.
     pub(super) async fn current(&self, id: &str) -> Result<Option<Current>, Error> {
         let Some(stored) = self.read(&policy_key(id)).await? else { return Ok(None) };
-        let record: PolicyRecord = super::records::read(&stored.value)?;
-        let policy = record.policy()?;
-        Ok(Some(Current {
-            revision: stored.revision,
-            number: record.number,
-            document: record.document,
-            policy,
-        }))
+        let record: RevisionRecord = read(&stored.value)?;
+        let policy = read(&record.document)?;
+        Ok(Some(Current { revision: stored.revision, record, policy }))
+    }
+
+    /// The state that the policy `id` had as its revision `number`.
+    pub(super) async fn revision(&self, id: &str, number: u64) -> Result<Option<RevisionRecord>, Error> {
+        if let Some(Current { record, .. }) = self.current(id).await?
+            && record.number == number
+        {
+            return Ok(Some(record));
+        }
+        // It was replaced before, or since: either way it has been moved by now.
+        let key = Key::new(tables::REVISION).text(id).u64(number).into_bytes();
+        self.read(&key).await?.map(|stored| read(&stored.value)).transpose()
     }
 
     /// The policy `id`, if it is there and not deleted.
@@ -68,12 +74,9 @@ impl App {
                 format!("{} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes", document.len());
             return Err(invalid("", "DOCUMENT_TOO_LARGE", message));
         }
-        let number = old.map_or(0, |old| old.number) + 1;
+        let number = old.map_or(0, |old| old.record.number) + 1;
         let etag = etag(number, &document);
-        let key = policy_key(&new.id);
-        batch.require_unchanged(key.clone(), old.map(|old| old.revision));
-        batch.put(key, PolicyRecord { number, document: document.clone() }.encode_to_vec());
-        let revision = RevisionRecord {
+        let record = RevisionRecord {
             number,
             time: new.deleted_at.or(new.updated_at),
             actor: caller.actor.clone(),
@@ -81,16 +84,24 @@ impl App {
             mask,
             document,
         };
-        batch
-            .put(Key::new(tables::REVISION).text(&new.id).u64(number).into_bytes(), revision.encode_to_vec());
-        index::write(batch, old.map(|old| &old.policy), new);
+        let key = policy_key(&new.id);
+        batch.require_unchanged(key.clone(), old.map(|old| old.revision));
+        batch.put(key, record.encode_to_vec());
+        if let Some(Current { record, .. }) = old {
+            let key = Key::new(tables::REVISION).text(&new.id).u64(record.number).into_bytes();
+            batch.put(key, record.encode_to_vec());
+        }
+        referrers::write(batch, old.map(|old| &old.policy), new);
         Ok(etag)
     }
 
-    /// Commits; `None` means that another write got in between and the operation must start again.
+    /// Commits, and waits until lists and searches show it; `None` means that another write got in between and the operation must start again.
     pub(super) async fn commit(&self, batch: Batch) -> Result<Option<store::Revision>, Error> {
         match self.store.commit(batch).await {
-            Ok(committed) => Ok(Some(committed.revision)),
+            Ok(committed) => {
+                self.catalogue.shows(committed.revision).await;
+                Ok(Some(committed.revision))
+            }
             Err(store::Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -11,7 +11,7 @@ use super::Failure;
 use crate::app::SystemClock;
 use crate::config::{self, Layer, Settings};
 use crate::server::{self, Assembled};
-use crate::store::Location;
+use crate::store::{Device, Location};
 use crate::telemetry;
 
 /// Work on threads that cannot be interrupted may take so long to end once the server has.
@@ -51,7 +51,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 
     log_store(&settings.store);
     let Assembled { running, store } =
-        server::assemble(settings, Arc::new(SystemClock::default())).await.map_err(Failure::failed)?;
+        server::assemble(settings, Arc::new(SystemClock::default()), Device::default())
+            .await
+            .map_err(Failure::failed)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -26,6 +26,8 @@ pub const ATTRIBUTES_MAX_LEVELS: usize = 16;
 
 /// What one call to the directory is taken to cost.
 pub(super) const DIRECTORY_CALL_UNITS: u64 = 200;
+/// What it costs to keep one user of an answer of the directory.
+pub(super) const DIRECTORY_ITEM_UNITS: u64 = 4;
 /// Constant parts up to this cost are evaluated when the expression is compiled.
 pub(super) const FOLD_MAX_UNITS: u64 = 20_000;
 

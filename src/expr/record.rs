@@ -58,15 +58,18 @@ pub(super) struct Record(Arc<Inner>);
 /// Most fields that an object has.
 const FIELDS_MAX: usize = 17;
 
+type Slots = [OnceLock<Boxed>; FIELDS_MAX];
+
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    slots: [OnceLock<Boxed>; FIELDS_MAX],
+    /// Made with the first value, so that a record nobody looks into stays small: lists of thousands are common.
+    slots: OnceLock<Box<Slots>>,
 }
 
 impl From<Source> for Record {
     fn from(source: Source) -> Self {
-        Self(Arc::new(Inner { source, slots: [const { OnceLock::new() }; FIELDS_MAX] }))
+        Self(Arc::new(Inner { source, slots: OnceLock::new() }))
     }
 }
 
@@ -96,7 +99,8 @@ impl Record {
     /// The value of the field in this slot, as `Object::fields` counts them.
     pub fn slot(&self, slot: usize) -> Option<&Boxed> {
         let field = self.object().fields().get(slot)?;
-        Some(self.0.slots.get(slot)?.get_or_init(|| self.0.source.value(field.name).unwrap_or_else(null)))
+        let slots = self.0.slots.get_or_init(|| Box::new([const { OnceLock::new() }; FIELDS_MAX]));
+        Some(slots.get(slot)?.get_or_init(|| self.0.source.value(field.name).unwrap_or_else(null)))
     }
 
     /// `has(record.field)`: as protobuf has it, a field is there when it differs from its default.
@@ -383,11 +387,7 @@ impl Key {
             return Some(i64::try_from(uint).map_or(Self::Uint(uint), Self::Int));
         }
         let double = *value.downcast_ref::<CelDouble>()?.inner();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            reason = "compared with the original"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "compared with the original")]
         let whole = double as i64;
         #[expect(clippy::cast_precision_loss, reason = "exact for every double that came from an integer")]
         let exact = (whole as f64).partial_cmp(&double) == Some(Ordering::Equal) && whole != i64::MAX;

@@ -46,7 +46,7 @@ impl Zone {
 
     /// The moment that clocks of the zone show `local`. Of two such moments the first; where clocks skip it, the moment
     /// that they would have shown without the skip.
-    fn from_local(self, local: NaiveDateTime) -> Option<Timestamp> {
+    fn moment_of(self, local: NaiveDateTime) -> Option<Timestamp> {
         match self {
             Self::Offset(offset) => offset.from_local_datetime(&local).single(),
             Self::Named(zone) => match zone.from_local_datetime(&local) {
@@ -130,7 +130,7 @@ pub(super) fn start_of(time: Timestamp, unit: Unit, zone: Zone) -> Result<Timest
         Unit::Year => NaiveDate::from_ymd_opt(day.year(), 1, 1),
         _ => Some(day),
     };
-    let start = first.and_then(|first| zone.from_local(first.and_time(NaiveTime::MIN)));
+    let start = first.and_then(|first| zone.moment_of(first.and_time(NaiveTime::MIN)));
     in_range(start.ok_or("the timestamp is outside the years 1 to 9999")?)
 }
 
@@ -138,7 +138,7 @@ pub(super) fn start_of(time: Timestamp, unit: Unit, zone: Zone) -> Result<Timest
 pub(super) fn end_of(time: Timestamp, unit: Unit, zone: Zone) -> Result<Timestamp, String> {
     let start = start_of(time, unit, zone)?;
     let day = zone.at(start).date_naive();
-    let after = |day: Option<NaiveDate>| day.and_then(|day| zone.from_local(day.and_time(NaiveTime::MIN)));
+    let after = |day: Option<NaiveDate>| day.and_then(|day| zone.moment_of(day.and_time(NaiveTime::MIN)));
     let next = match unit {
         Unit::Minute => start.checked_add_signed(TimeDelta::minutes(1)),
         Unit::Hour => start.checked_add_signed(TimeDelta::hours(1)),
@@ -423,7 +423,7 @@ fn assembled(fields: &Fields, zone: Zone) -> Option<Timestamp> {
     let local = date.and_time(time);
     match fields.offset_seconds {
         Some(seconds) => FixedOffset::east_opt(seconds)?.from_local_datetime(&local).single(),
-        None => zone.from_local(local),
+        None => zone.moment_of(local),
     }
 }
 
@@ -585,6 +585,6 @@ mod tests {
         assert!(end_of(at("9999-12-31T23:00:00Z"), Unit::Year, Zone::UTC).is_ok());
         assert!(start_of(at("0001-01-01T00:00:00Z"), Unit::Week, berlin).is_err());
         let lord_howe_gap = NaiveDate::from_ymd_opt(2026, 3, 29).unwrap().and_hms_opt(2, 30, 0).unwrap();
-        assert_eq!(berlin.from_local(lord_howe_gap).unwrap(), at("2026-03-29T01:30:00Z"));
+        assert_eq!(berlin.moment_of(lord_howe_gap).unwrap(), at("2026-03-29T01:30:00Z"));
     }
 }

@@ -9,6 +9,7 @@ mod annotations;
 mod approval;
 mod expression;
 mod form;
+mod json;
 mod prepare;
 mod provision;
 mod references;
@@ -39,6 +40,9 @@ pub const DESCRIPTION_MAX_BYTES: usize = 4096;
 pub const SEQUENCE_KEY_MAX_BYTES: usize = 256;
 /// The most users that one approval may name, and the fewest is 1 (reference: section 1.3).
 pub const APPROVERS_MAX: usize = 32;
+
+/// The most other policies that one may refer to; each reference is a key of an index.
+pub const REFERENCES_MAX: usize = 512;
 
 /// What compiling must know that is not in the document.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +86,7 @@ pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Vi
             "this field has no effect any more; use allowDelegation of an approval",
         );
     }
+    references::check(&mut report, policy);
     let workflow = Workflow { routes, baseline, sequences, afterwards };
     rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
     Ok(Compiled { warnings: report.finish()?, workflow })

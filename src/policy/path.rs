@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+/// Keys are shown up to here and then cut; every key that is allowed is shorter. A path can be reported a hundred times,
+/// and the key in it may be as long as a whole message.
+const KEY_SHOWN_MAX_BYTES: usize = 256;
+
 /// One place in a document: a chain of parts, each borrowing the one above it.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<'a> {
@@ -50,8 +54,8 @@ impl fmt::Display for Path<'_> {
         match self.part {
             Part::Root => Ok(()),
             Part::Field(name) => write!(out, "{dot}{name}"),
-            Part::Key(key) if is_plain(key) => write!(out, "{dot}{key}"),
-            Part::Key(key) => write!(out, "{dot}`{}`", key.replace('`', "``")),
+            Part::Key(key) if is_plain(key) && key.len() <= KEY_SHOWN_MAX_BYTES => write!(out, "{dot}{key}"),
+            Part::Key(key) => write!(out, "{dot}`{}`", shown(key).replace('`', "``")),
             Part::Index(index) => write!(out, "[{index}]"),
         }
     }
@@ -62,9 +66,28 @@ fn is_plain(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+fn shown(key: &str) -> String {
+    let boundaries = key.char_indices().map(|(at, _)| at);
+    let end = boundaries.take_while(|at| *at <= KEY_SHOWN_MAX_BYTES).last().unwrap_or(0);
+    match key.get(..end) {
+        Some(start) if key.len() > KEY_SHOWN_MAX_BYTES => format!("{start}..."),
+        _ => key.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Path;
+
+    #[test]
+    fn long_keys_are_cut() {
+        for letter in ["x", "ü", "\u{10ffff}"] {
+            let path = Path::ROOT.field("policySteps").key(&letter.repeat(256 / letter.len())).to_string();
+            assert!(!path.contains("..."), "{path}");
+            let path = Path::ROOT.field("policySteps").key(&letter.repeat(257)).to_string();
+            assert!(path.ends_with("...`") && path.len() < 280, "{path}");
+        }
+    }
 
     #[test]
     fn paths_read_as_a_client_writes_them() {

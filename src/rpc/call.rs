@@ -9,6 +9,11 @@ use tonic::{Request, Response, Status};
 const ETAG: &str = "etag";
 /// The key of the warnings of a response, one value each.
 const WARNING: &str = "countersign-warning";
+/// How much room the warnings of one response have, in bytes of metadata. Several gRPC implementations take no more than
+/// 8 KiB of metadata at their defaults, and to their callers a write would seem to have failed that did not.
+const WARNINGS_MAX_BYTES: usize = 4096;
+/// What each line counts beside its text: its key, and what RFC 9113 (section 6.5.2) adds to every header.
+const WARNING_OVERHEAD_BYTES: usize = WARNING.len() + 32;
 /// The principal of calls that nobody authenticated.
 const ANONYMOUS: &str = "anonymous";
 
@@ -32,10 +37,29 @@ pub(super) fn close<T>(answer: Result<Answer<T>, Error>) -> Result<Response<T>, 
     if let Some(etag) = etag.and_then(|etag| value(&etag)) {
         metadata.insert(ETAG, etag);
     }
-    for line in warnings.iter().filter_map(|line| value(line)) {
+    for line in lines(&warnings) {
         metadata.append(WARNING, line);
     }
     Ok(response)
+}
+
+/// The warnings as metadata, as many as there is room for.
+fn lines(warnings: &[String]) -> Vec<MetadataValue<Ascii>> {
+    let mut room = WARNINGS_MAX_BYTES;
+    let mut lines = Vec::new();
+    for (n, line) in warnings.iter().enumerate() {
+        let Some(line) = value(line) else { continue };
+        match room.checked_sub(line.len() + WARNING_OVERHEAD_BYTES) {
+            Some(left) => room = left,
+            None => {
+                let more = format!("MORE_WARNINGS : {} more warnings are not listed", warnings.len() - n);
+                lines.extend(value(&more));
+                break;
+            }
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 fn text(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Status> {

@@ -2,12 +2,24 @@
 //!
 //! Every status has an `ErrorInfo` with a stable reason in the domain `countersign` (AIP-193); violations also travel as
 //! `BadRequest`, references that are in the way as `PreconditionFailure`, and waits as `RetryInfo`.
+//!
+//! A status travels as metadata, of which several gRPC implementations take no more than 8 KiB at their defaults, and what
+//! is too long for a client looks to it like a broken connection. So everything here has a bound.
 
 use crate::app::Error;
 use crate::policy::Violations;
 use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// The longest message. Metadata is percent-encoded, which can make three bytes of one.
+pub const MESSAGE_MAX_BYTES: usize = 512;
+/// How much room the violations of one status have, encoded. Those that do not fit are counted, not listed.
+pub const VIOLATIONS_MAX_BYTES: usize = 4096;
+/// The longest path, and the longest description, of one violation.
+const FIELD_MAX_BYTES: usize = 1024;
+/// The longest value in an `ErrorInfo`.
+const VALUE_MAX_BYTES: usize = 256;
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "countersign";
@@ -49,12 +61,22 @@ pub(super) fn invalid_metadata(key: &'static str, fault: &str) -> Status {
 
 /// A status with its `ErrorInfo`.
 fn with(code: Code, message: &str, reason: &str, metadata: &[(&str, &str)]) -> Status {
-    Status::with_error_details(code, message, info(reason, metadata))
+    Status::with_error_details(code, cut(message, MESSAGE_MAX_BYTES), info(reason, metadata))
+}
+
+/// The text, or its beginning: what a caller sent is not given back at any length.
+fn cut(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    let boundaries = text.char_indices().map(|(at, _)| at);
+    let end = boundaries.take_while(|at| at + 3 <= max_bytes).last().unwrap_or(0);
+    format!("{}...", text.get(..end).unwrap_or_default())
 }
 
 fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
-        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), cut(value, VALUE_MAX_BYTES))).collect();
     ErrorDetails::with_error_info(reason, DOMAIN, metadata)
 }
 
@@ -62,14 +84,38 @@ fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
 fn invalid(code: Code, message: &str, violations: &Violations) -> Status {
     let reason = violations.iter().next().map_or("INVALID", |first| first.code);
     let mut details = info(reason, &[]);
-    let fields = violations.iter().map(|violation| FieldViolation {
-        field: violation.path.clone(),
-        description: violation.message.clone(),
-        reason: violation.code.to_owned(),
+    let mut fields: Vec<FieldViolation> = Vec::new();
+    let mut room = VIOLATIONS_MAX_BYTES;
+    for (n, violation) in violations.iter().enumerate() {
+        let field = field(&violation.path, violation.code, &violation.message);
+        match room.checked_sub(encoded_bytes(&field)) {
+            Some(left) => room = left,
+            None => {
+                let message =
+                    format!("at least {} more violations are not listed", violations.iter().count() - n);
+                fields.push(self::field("", "MORE_VIOLATIONS", &message));
+                break;
+            }
+        }
+        fields.push(field);
+    }
+    details.set_bad_request(fields);
+    Status::with_error_details(code, cut(message, MESSAGE_MAX_BYTES), details)
+}
+
+fn field(path: &str, reason: &str, description: &str) -> FieldViolation {
+    FieldViolation {
+        field: cut(path, FIELD_MAX_BYTES),
+        description: cut(description, FIELD_MAX_BYTES),
+        reason: reason.to_owned(),
         localized_message: None,
-    });
-    details.set_bad_request(fields.collect::<Vec<_>>());
-    Status::with_error_details(code, message, details)
+    }
+}
+
+/// How much of a message a violation takes: its texts, and a tag and a length for each of them and for itself.
+fn encoded_bytes(field: &FieldViolation) -> usize {
+    const TAG_AND_LENGTH_BYTES: usize = 3;
+    field.field.len() + field.description.len() + field.reason.len() + 4 * TAG_AND_LENGTH_BYTES
 }
 
 fn in_use(message: &str, id: &str, referrers: &[String]) -> Status {

@@ -11,7 +11,7 @@ use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
 use crate::rpc;
-use crate::store::{self, Engine};
+use crate::store::{self, Device, Engine};
 use crate::telemetry::Metrics;
 
 /// Why the service did not start.
@@ -46,10 +46,15 @@ pub struct Assembled {
     pub store: Arc<dyn Engine>,
 }
 
-/// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in.
-pub async fn assemble(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Assembled, AssemblyError> {
+/// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in, and so is
+/// how the store asks for durability and room, so that tests can have them refused.
+pub async fn assemble(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    device: Device,
+) -> Result<Assembled, AssemblyError> {
     let metrics = Arc::new(Metrics::default());
-    let mut options = store::Options::new(settings.store.clone());
+    let mut options = store::Options { device, ..store::Options::new(settings.store.clone()) };
     let measured = metrics.store();
     options.on_group = Some(Arc::new(move |group| {
         measured.commit_batch(group.commits);

@@ -4,6 +4,7 @@
 //! which HTTP it speaks, and a peer that lets answers pile up unread.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -19,7 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::gather::{Outlet, gather};
 use crate::config::Settings;
+
+/// Why a connection ended, for the log.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// After so many bytes hyper knows which HTTP this is (the HTTP/2 preface is 24 bytes long), and its own limits hold.
 const PREFACE_BYTES: usize = 24;
@@ -78,6 +83,7 @@ impl Http {
         B: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
         B::Data: Send,
     {
+        let (io, mut outlet) = gather(io);
         let io = TokioIo::new(Watched { io, read_bytes: 0, connection: Arc::clone(&connection) });
         let mut http = pin!(self.builder.serve_connection(io, service));
         let mut timer = pin!(sleep(self.handshake_timeout));
@@ -85,7 +91,7 @@ impl Http {
         loop {
             tokio::select! {
                 biased;
-                ended = http.as_mut() => {
+                ended = poll_fn(|cx| poll(http.as_mut(), &mut outlet, &connection, cx)) => {
                     if let Err(error) = ended {
                         tracing::debug!(error, "connection ended");
                     }
@@ -113,6 +119,28 @@ impl Http {
     }
 }
 
+/// Polls the connection, then writes out what it has gathered.
+fn poll<F, I>(
+    http: Pin<&mut F>,
+    outlet: &mut Outlet<I>,
+    connection: &Connection,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Fault>>
+where
+    F: Future<Output = Result<(), Fault>>,
+    I: AsyncWrite + Unpin,
+{
+    if let Poll::Ready(ended) = http.poll(cx) {
+        outlet.last_words(cx);
+        return Poll::Ready(ended);
+    }
+    let more_to_come = connection.in_flight.load(Ordering::Relaxed) > 0;
+    match outlet.poll_drain(cx, more_to_come) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+        _ => Poll::Pending,
+    }
+}
+
 /// What is known of a connection beside what hyper knows.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
@@ -121,6 +149,8 @@ pub(crate) struct Connection {
     period: AtomicUsize,
     /// Answers that were begun in each period and are not yet written out.
     unread: [AtomicU32; PERIODS],
+    /// Calls that are not yet answered to their end.
+    in_flight: AtomicU32,
 }
 
 impl Connection {
@@ -132,6 +162,12 @@ impl Connection {
             count.fetch_add(1, Ordering::Relaxed);
         }
         Unread { connection: Arc::clone(self), period }
+    }
+
+    /// A call came in; it counts as in flight until the returned guard is dropped.
+    pub(crate) fn in_flight(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
     }
 
     /// Ends a period; true when an answer of the one before it is still unread.
@@ -154,6 +190,16 @@ impl Drop for Unread {
         if let Some(count) = self.connection.unread.get(self.period) {
             count.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A call that is not yet answered to its end.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Connection>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -63,7 +63,14 @@ impl Pipeline {
         rpc.metrics.started();
         let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
-        let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started });
+        let ending = Ending::of(Record {
+            rpc,
+            face,
+            id: id.clone(),
+            peer,
+            started,
+            _in_flight: connection.in_flight(),
+        });
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
         let outcome = match &target {
@@ -77,6 +84,9 @@ impl Pipeline {
             Err(status) => (self.refuse(face, target.as_ref().ok(), status), None),
         };
 
+        let mut id = id;
+        // To HPACK this means "never index": a value that never comes again would only push others out of its table.
+        id.set_sensitive(true);
         response.headers_mut().insert(request_id::X_REQUEST_ID, id);
         let code = code_of(&response, face);
         let unread = if streaming.is_none() { Some(connection.unread()) } else { None };
@@ -97,14 +107,17 @@ impl Pipeline {
     {
         limits::head(request.headers(), self.max_header_bytes)?;
         let time = deadline::of(request.headers(), self.request_deadline)?;
+        // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,
+        // a request is tens of kilobytes large.
+        let work = Box::pin(self.dispatch(request, target, streams, peer));
         if streams {
             let pass = self.streams.enter()?;
-            let response = self.dispatch(request, target, streams, peer).await?;
+            let response = work.await?;
             let draining = Box::pin(self.draining.clone().cancelled_owned());
             Ok((response, Some(Streaming { _pass: pass, draining })))
         } else {
             let _pass = self.requests.enter()?;
-            let response = deadline::within(time, self.dispatch(request, target, streams, peer)).await?;
+            let response = deadline::within(time, work).await?;
             Ok((response, None))
         }
     }

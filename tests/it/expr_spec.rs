@@ -108,10 +108,10 @@ fn cel_text(value: &dyn Val) -> String {
         );
     }
     if let Some(value) = value.downcast_ref::<CelMap>() {
-        let pair = |(key, value): (&cel::common::types::CelMapKey<'_>, &Box<dyn Val + '_>)| {
-            format!("{}: {}", cel_text(key.inner()), cel_text(value.as_ref()))
-        };
-        return entries(value.inner().iter().map(pair).collect());
+        let pairs = value.inner().iter();
+        let pairs =
+            pairs.map(|(key, value)| format!("{}: {}", cel_text(key.inner()), cel_text(value.as_ref())));
+        return entries(pairs.collect());
     }
     if let Some(value) = value.downcast_ref::<CelTimestamp>() {
         let time = value.inner();

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use countersign::app::{Clock, NoEntropy, SystemClock};
 use countersign::config::{self, Layer, Settings};
 use countersign::server::{Assembled, assemble};
+use countersign::store::table::Key;
+use countersign::store::{Device, Direction, Engine, SCAN_MAX_RECORDS};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -40,8 +42,19 @@ impl Server {
         Server::with(&settings(&store, &[]), Arc::new(SystemClock::default())).await
     }
 
+    /// With a store in `directory`, on a disk that does as it is told.
+    pub async fn on_device(directory: &Path, device: Device) -> Server {
+        let store = format!("sled:{}", directory.display());
+        let assembled =
+            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device).await.unwrap();
+        Server::of(assembled)
+    }
+
     pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {
-        let assembled = assemble(settings, clock).await.unwrap();
+        Server::of(assemble(settings, clock, Device::default()).await.unwrap())
+    }
+
+    fn of(assembled: Assembled) -> Server {
         let (addr, admin_addr) = (assembled.running.addr, assembled.running.admin_addr);
         Server { addr, admin_addr, assembled }
     }
@@ -109,6 +122,40 @@ pub async fn http(
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("no answer")
+}
+
+/// The revisions of a policy, from its first, as `app/records.rs` lays them out: the current one in one table, by id, and
+/// those before it in another, by id and number.
+pub async fn revisions(store: &dyn Engine, id: &str) -> Vec<Revision> {
+    const POLICY: u8 = 2;
+    const REVISION: u8 = 3;
+    let before = store
+        .scan(Key::new(REVISION).text(id).range(), Direction::Ascending, SCAN_MAX_RECORDS)
+        .await
+        .unwrap();
+    let keys: Vec<Vec<u8>> = before.iter().map(|(key, _)| key.to_vec()).collect();
+    let numbered = (1..).map(|number| Key::new(REVISION).text(id).u64(number).into_bytes());
+    assert_eq!(keys, numbered.take(keys.len()).collect::<Vec<_>>());
+    let current = store.get(Key::new(POLICY).text(id).as_bytes()).await.unwrap();
+    let all = before.into_iter().map(|(_, stored)| stored).chain(current);
+    all.map(|stored| prost::Message::decode(stored.value).unwrap()).collect()
+}
+
+/// One revision of a policy, as it is kept. No API shows them yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Revision {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub time: Option<prost_types::Timestamp>,
+    #[prost(string, tag = "3")]
+    pub actor: String,
+    #[prost(string, tag = "4")]
+    pub method: String,
+    #[prost(string, repeated, tag = "5")]
+    pub mask: Vec<String>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub document: Vec<u8>,
 }
 
 /// A clock that stands still until it is moved. Ids and secrets are those of the machine's clock.

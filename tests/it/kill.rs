@@ -35,7 +35,8 @@ async fn a_kill_takes_nothing_back_that_was_acknowledged() {
     while done < kills {
         let directory = tempfile::tempdir().unwrap();
         let mut writers: Vec<Writer> = (0..WRITERS).map(|n| Writer::new(n, dice.fork())).collect();
-        for _ in done..kills.min(done + KILLS_A_DIRECTORY) {
+        let kills_here = KILLS_A_DIRECTORY.min(kills - done);
+        for _ in 0..kills_here {
             let binary = Arc::new(Binary::start(directory.path()));
             let channel = binary.channel().await;
             model::check(&channel, &mut writers).await;

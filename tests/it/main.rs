@@ -10,7 +10,9 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod check;
 mod config;
+mod disk;
 mod examples;
 mod expr;
 mod guardian_expr;
@@ -19,6 +21,7 @@ mod grpc;
 mod harness;
 mod kill;
 mod races;
+mod readme;
 mod scenario;
 mod scenarios;
 mod server;
@@ -27,3 +30,4 @@ mod store_suite;
 mod strain;
 mod tidy;
 mod wire;
+mod workflow;

@@ -60,7 +60,7 @@ impl App {
 
     /// The policy with the masked fields taken from what was sent, and everything that only the service sets as it was.
     fn merged(&self, mask: &Mask, old: &Current, sent: &Policy, patch: &[u8]) -> Result<Policy, Error> {
-        let merged = merge(&self.policy_type, mask, &old.document, patch);
+        let merged = merge(&self.policy_type, mask, &old.record.document, patch);
         let merged = merged.map_err(|error| Error::Internal(error.to_string()))?;
         let merged = Policy::decode(merged.as_slice()).map_err(|error| Error::Internal(error.to_string()))?;
         let kept = &old.policy;

@@ -6,7 +6,7 @@ use cel::common::ast::{CallExpr, Expr, LiteralValue};
 use super::{Checker, FACTS, Typed, macros, members, operators, tree};
 use crate::expr::Environment;
 use crate::expr::call::SEVERITIES;
-use crate::expr::cost::{DIRECTORY_CALL_UNITS, Shape};
+use crate::expr::cost::{DIRECTORY_CALL_UNITS, DIRECTORY_ITEM_UNITS, Shape};
 use crate::expr::diagnostic::{Code, Span, nearest};
 use crate::expr::evaluate::NOW_VARIABLE;
 use crate::expr::library::{self, Carrier, Function, Overload, Size};
@@ -444,7 +444,12 @@ fn sized(function: &Function, result: &Type, arguments: &[Typed]) -> (Shape, u64
         }
         _ => 0,
     };
-    let cost = look.saturating_add(shape.make()).saturating_add(calls);
+    let kept = if calls > 0 && shape.element.is_some() {
+        shape.length.saturating_mul(DIRECTORY_ITEM_UNITS)
+    } else {
+        0
+    };
+    let cost = look.saturating_add(shape.make()).saturating_add(calls).saturating_add(kept);
     (shape, cost)
 }
 

@@ -19,6 +19,7 @@ pub(super) fn check(report: &mut Report, at: &Path<'_>, step: &Form) {
         report.warn(&path, "FORM_EMPTY", "the step has no form, so nothing is asked");
         return;
     };
+    super::json::check_object(report, &path, form);
     let Some((form_type, struct_type)) = FORM.as_ref() else { return };
     let mut text = Vec::new();
     if json::encode(struct_type, &form.encode_to_vec(), &json::Style::default(), &mut text).is_err() {

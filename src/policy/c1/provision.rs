@@ -1,9 +1,10 @@
 //! Provision steps: how access is brought about, and by whom (reference: section 2.4).
 
 use super::super::{Path, Report};
-use super::{approval, wait};
+use super::{approval, json, wait};
 use crate::pb::c1::api::policy::v1::{
-    self as pb, ProvisionPolicy, provision_policy::Typ, provisioner_assignment::Typ as Assignment,
+    self as pb, ProvisionPolicy, connector_provision::ProvisionType, provision_policy::Typ,
+    provisioner_assignment::Typ as Assignment,
 };
 use crate::workflow::Provision;
 
@@ -21,7 +22,14 @@ pub(super) fn compile(report: &mut Report, at: &Path<'_>, step: &pb::Provision) 
 fn compile_policy(report: &mut Report, at: &Path<'_>, policy: &ProvisionPolicy) -> Provision {
     match &policy.typ {
         None | Some(Typ::Unconfigured(_)) => Provision::Unconfigured,
-        Some(Typ::Connector(_)) => Provision::Connector,
+        Some(Typ::Connector(connector)) => {
+            if let Some(ProvisionType::Account(account)) = &connector.provision_type
+                && let Some(config) = &account.config
+            {
+                json::check_object(report, &at.field("connector.account.config"), config);
+            }
+            Provision::Connector
+        }
         Some(Typ::Manual(manual)) => {
             let assignment = manual.assignee.as_ref().and_then(|assignee| assignee.typ.as_ref());
             if let Some(Assignment::Expression(by)) = assignment {

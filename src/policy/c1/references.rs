@@ -1,6 +1,7 @@
 //! Which other policies a document refers to, and how.
 
-use super::super::Path;
+use super::super::{Path, Report};
+use super::REFERENCES_MAX;
 use super::rules::outcome;
 use crate::pb::c1::api::policy::v1::{Policy, approval::Typ, escalation, policy_step::Step, rule::Outcome};
 
@@ -25,6 +26,15 @@ pub struct Reference {
     pub target: String,
     /// What it is for.
     pub kind: ReferenceKind,
+}
+
+/// Refuses a document with more references than one may have.
+pub(super) fn check(report: &mut Report, policy: &Policy) {
+    let count = references(policy).len();
+    if count > REFERENCES_MAX {
+        let message = format!("{count} references to other policies; the limit is {REFERENCES_MAX}");
+        report.refuse(&Path::ROOT, "REFERENCES_TOO_MANY", message);
+    }
 }
 
 /// Every reference of a document, in its order. Includes references of escalations that are switched off, since the

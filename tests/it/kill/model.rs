@@ -197,7 +197,7 @@ impl Server {
             assert_eq!(found.len(), usize::from(!deleted), "{request:?}");
             let mut found = self.found(SearchPoliciesRequest { include_deleted: true, ..request }).await;
             found.retain(|one| one.id == known.policy.id);
-            assert_eq!(found, [known.policy.clone()]);
+            assert_eq!(found, std::slice::from_ref(&known.policy));
         }
         for old_name in &known.old_names {
             let request = SearchPoliciesRequest {

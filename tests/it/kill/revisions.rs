@@ -3,32 +3,11 @@
 use std::path::Path;
 
 use countersign::pb::c1::api::policy::v1::Policy;
-use countersign::store::table::Key;
-use countersign::store::{self, Direction, Location, Options};
-use prost::Message;
-use prost_types::Timestamp;
+use countersign::store::{self, Location, Options};
+use prost::Message as _;
 
 use super::client::{Pending, Writer};
-
-/// The number of the table of revisions.
-const REVISION: u8 = 3;
-
-/// One revision, as it is kept.
-#[derive(Clone, PartialEq, Message)]
-struct Revision {
-    #[prost(uint64, tag = "1")]
-    number: u64,
-    #[prost(message, optional, tag = "2")]
-    time: Option<Timestamp>,
-    #[prost(string, tag = "3")]
-    actor: String,
-    #[prost(string, tag = "4")]
-    method: String,
-    #[prost(string, repeated, tag = "5")]
-    mask: Vec<String>,
-    #[prost(bytes = "vec", tag = "6")]
-    document: Vec<u8>,
-}
+use crate::harness::revisions;
 
 /// Every policy has a revision for each acknowledged write, from 1 on without a gap, and the last one is what was
 /// acknowledged last, or what was under way.
@@ -36,10 +15,7 @@ pub async fn check(directory: &Path, writers: &mut [Writer]) {
     let options = Options::new(Location::Sled(directory.to_owned()));
     let store = tokio::task::spawn_blocking(move || store::open(options)).await.unwrap().unwrap();
     for known in writers.iter().flat_map(|writer| &writer.known) {
-        let range = Key::new(REVISION).text(&known.policy.id).range();
-        let records = store.scan(range, Direction::Ascending, store::SCAN_MAX_RECORDS).await.unwrap();
-        let revisions: Vec<Revision> =
-            records.iter().map(|(_, stored)| Revision::decode(stored.value.clone()).unwrap()).collect();
+        let revisions = revisions(store.as_ref(), &known.policy.id).await;
         let numbers: Vec<u64> = revisions.iter().map(|revision| revision.number).collect();
         let acknowledged: Vec<u64> = (1..=known.number).collect();
         let under_way: Vec<u64> = (1..=known.number + 1).collect();

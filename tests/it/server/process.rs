@@ -174,7 +174,8 @@ fn an_address_that_is_taken_is_a_sentence_and_exit_code_1() {
 
 #[test]
 fn usage_errors_have_exit_code_2() {
-    let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 4] = [
         (&["serve", "--lisen", "x"], &[], "--lisen"),
         (&["serve", "--listen", "nowhere"], &[], "--listen"),
         (&["serve"], &[("COUNTERSIGN_LISEN", "x")], "COUNTERSIGN_LISEN"),

@@ -237,6 +237,10 @@ proptest! {
                 continue;
             }
             let merged = DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap();
+            // `check` sees the parts of a split `Any` one by one; the oracle, which sees it whole, has no JSON for it then.
+            if serde_json::to_value(&merged).is_err() {
+                continue;
+            }
             let mut out = Vec::new();
             let style = countersign::wire::json::Style::default();
             if countersign::wire::json::encode(&ours, &bytes, &style, &mut out).is_err() {

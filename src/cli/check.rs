@@ -1,0 +1,266 @@
+//! `countersign check`: compiles policies in files as the service would, and says what is wrong with them and where.
+
+mod dialect;
+mod envelope;
+mod finding;
+mod json_text;
+mod place;
+mod print;
+mod source;
+mod stored;
+mod tree;
+
+use std::io::{self, Write};
+
+use super::{FAILED, Failure, USAGE};
+use crate::workflow::Nobody;
+use dialect::{Checked, Dialect, Reference};
+use finding::{Finding, Severity};
+use source::Source;
+use stored::Stock;
+use tree::Tree;
+
+/// The arguments of `check`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing is wrong (there may be warnings), 1 there are violations, 2 wrong usage, a \
+                        file that cannot be read, or a server that cannot be asked."
+)]
+pub(super) struct Args {
+    /// JSON or YAML: one policy, a list, several documents, or an answer of the API; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// The shape of the policies.
+    #[arg(long, value_enum, default_value = "c1")]
+    dialect: dialect::Name,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: print::Format,
+    /// Look up references to other policies on this service, http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// What an approval does that finds nobody and does not say: block, skip or deny, as the service is set.
+    #[arg(long, value_name = "WHAT", default_value_t = Nobody::default())]
+    empty_approvers: Nobody,
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let dialect = dialect::named(args.dialect, args.empty_approvers).map_err(Failure::usage)?;
+    let stock = args.server.as_deref().map(Stock::connect).transpose().map_err(Failure::usage)?;
+    let mut run = Run { dialect, stock, format: args.format, tally: Tally::default() };
+    let mut unread = false;
+    for name in &args.files {
+        match Source::read(name) {
+            Ok(source) => run.check(&source)?,
+            Err(sentence) => {
+                eprintln!("countersign: {}", print::printable(&sentence));
+                unread = true;
+            }
+        }
+    }
+    run.tally.report(run.stock.is_some());
+    match (unread, run.tally.violations) {
+        (true, _) => Err(Failure::said(USAGE)),
+        (false, 0) => Ok(()),
+        (false, _) => Err(Failure::said(FAILED)),
+    }
+}
+
+/// One invocation.
+struct Run {
+    dialect: Box<dyn Dialect>,
+    stock: Option<Stock>,
+    format: print::Format,
+    tally: Tally,
+}
+
+/// What an invocation has seen.
+#[derive(Debug, Default)]
+struct Tally {
+    policies: usize,
+    violations: usize,
+    warnings: usize,
+    references: usize,
+}
+
+impl Run {
+    /// Checks one file and prints what was found, in the order of the file.
+    fn check(&mut self, source: &Source) -> Result<(), Failure> {
+        let (policies, Checked { mut findings, references }) = check_text(source, self.dialect.as_ref());
+        self.tally.policies += policies;
+        self.tally.references += references.len();
+        if let Some(stock) = &mut self.stock {
+            for reference in &references {
+                findings.extend(stock.fault(reference).map_err(Failure::usage)?);
+            }
+        }
+        findings.sort_by_key(|finding| finding.offset);
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for finding in &findings {
+            match finding.severity {
+                Severity::Violation => self.tally.violations += 1,
+                Severity::Warning => self.tally.warnings += 1,
+            }
+            print::finding(&mut out, self.format, source, finding).map_err(Failure::output)?;
+        }
+        out.flush().map_err(Failure::output)
+    }
+}
+
+/// How many policies a file has, and all that can be said about them without a server.
+fn check_text(source: &Source, dialect: &dyn Dialect) -> (usize, Checked) {
+    let mut policies = 0;
+    let (tree, mut findings) = Tree::parse(&source.text);
+    if findings.is_empty() {
+        findings.extend(strict_json(source));
+    }
+    let mut references: Vec<Reference> = Vec::new();
+    for document in &tree.documents {
+        let (roots, faults) = envelope::policies(&tree, *document);
+        findings.extend(faults);
+        for root in roots {
+            let checked = dialect.check(source, &tree, root);
+            policies += 1;
+            findings.extend(checked.findings);
+            references.extend(checked.references);
+        }
+    }
+    if policies == 0 && findings.is_empty() {
+        findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
+    }
+    (policies, Checked { findings, references })
+}
+
+/// YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
+fn strict_json(source: &Source) -> Option<Finding> {
+    if !source.name.to_ascii_lowercase().ends_with(".json") {
+        return None;
+    }
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(&source.text).err()?;
+    let sentence = error.to_string();
+    let sentence = sentence.split(" at line ").next().unwrap_or_default();
+    let at = source.offset(error.line(), error.column().max(1));
+    Some(Finding::violation(at, "JSON_SYNTAX", sentence))
+}
+
+impl Tally {
+    /// A last sentence for people; it goes to standard error, so that findings can be piped.
+    fn report(&self, looked_up: bool) {
+        let Tally { policies, violations, warnings, references } = self;
+        if !looked_up && *references > 0 {
+            let references = count(*references, "reference", "references");
+            eprintln!("countersign: {references} to stored policies not checked; --server URL looks them up");
+        }
+        eprintln!(
+            "countersign: {}, {}, {}",
+            count(*policies, "policy", "policies"),
+            count(*violations, "violation", "violations"),
+            count(*warnings, "warning", "warnings"),
+        );
+    }
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything that is done with a text, but for the printing to a terminal.
+    fn check_all(name: &str, text: &str) -> (usize, usize) {
+        let source = Source::new(name.to_owned(), text.to_owned());
+        let dialect = dialect::named(dialect::Name::C1, Nobody::Block).unwrap();
+        let (policies, checked) = check_text(&source, dialect.as_ref());
+        for finding in &checked.findings {
+            let mut out = Vec::new();
+            print::finding(&mut out, print::Format::Text, &source, finding).unwrap();
+            print::finding(&mut out, print::Format::Json, &source, finding).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{out:?}");
+        }
+        (policies, checked.findings.len())
+    }
+
+    /// Pieces of files, of which some fit together.
+    const PIECES: &[&str] = &[
+        "displayName: ",
+        "rules:",
+        "- condition: ",
+        "policySteps:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "- ",
+        "? ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\t",
+        "\"",
+        "'",
+        "|\n",
+        ">-\n",
+        "&a ",
+        "*a",
+        "!!str ",
+        "!x ",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "# c",
+        "\\u00e9",
+        "\\ud83d",
+        "\\\"",
+        "subject.departmnet == \"Eng\"",
+        "((",
+        "policy: ",
+        "list: ",
+        "steps",
+        "grant",
+        "1e5",
+        "0x",
+        "null",
+        "é😀",
+        "\r\n",
+        "\u{feff}",
+        "\u{1b}[2J",
+        "`",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_makes_it_panic(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
+            check_all("x.yaml", &pieces.concat());
+            check_all("x.json", &pieces.concat());
+        }
+
+        #[test]
+        fn no_expression_makes_it_panic(text in "[ -~\\n\\t\\\\é😀]{0,60}", style in 0..5) {
+            let quoted = serde_json::Value::from(text.as_str()).to_string();
+            let written = match style {
+                0 => quoted,
+                1 => format!("'{}'", text.replace('\'', "''")),
+                2 => format!("|\n    {}", text.replace('\n', "\n    ")),
+                3 => format!(">-\n    {}", text.replace('\n', "\n    ")),
+                _ => text.clone(),
+            };
+            check_all("x.yaml", &format!("displayName: x\nrules:\n- stepKey: a\n  condition: {written}\n"));
+        }
+    }
+
+    #[test]
+    fn a_large_file_on_one_line_takes_no_longer_per_finding() {
+        let one = r#"{"rules": [{"condition": "subject.x"}], "y": 1},"#;
+        let text = format!("[{}{{}}]", one.repeat(source::FILE_MAX_BYTES / one.len() / 8));
+        let (policies, findings) = check_all("x.json", &text);
+        assert!(policies > 10_000 && findings >= policies);
+    }
+}

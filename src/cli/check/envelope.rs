@@ -1,0 +1,71 @@
+//! Which policies a document of a file holds: one, a list of them, or an answer of the API with one or several in it.
+
+use super::finding::Finding;
+use super::place;
+use super::tree::{NodeId, Tree, Value};
+
+/// The fields of the API's answers that stand beside the policies.
+const BESIDE_LIST: &[&str] = &["nextPageToken", "next_page_token"];
+
+/// The policies of the document at `root`, and what is wrong with what is around them.
+pub(super) fn policies(tree: &Tree, root: NodeId) -> (Vec<NodeId>, Vec<Finding>) {
+    let mut faults = Vec::new();
+    let items = match tree.node(root).map(|node| &node.value) {
+        Some(Value::List(items)) => items.as_slice(),
+        Some(Value::Map(entries)) => match member(tree, entries, "list") {
+            Some(list) if matches!(tree.node(list).map(|node| &node.value), Some(Value::List(_))) => {
+                check_beside(tree, entries, "list", BESIDE_LIST, &mut faults);
+                tree.items(list)
+            }
+            _ => return (vec![unwrap(tree, root, &mut faults)], faults),
+        },
+        Some(Value::Null) | None => return (Vec::new(), faults),
+        Some(_) => {
+            let at = place::start_of(tree, root);
+            faults.push(Finding::violation(at, "TYPE_MISMATCH", "expected a policy or a list of policies"));
+            return (Vec::new(), faults);
+        }
+    };
+    let policies = items.iter().map(|item| unwrap(tree, *item, &mut faults)).collect();
+    (policies, faults)
+}
+
+/// The policy in `{"policy": {...}}`; anything else is as it is.
+fn unwrap(tree: &Tree, id: NodeId, faults: &mut Vec<Finding>) -> NodeId {
+    let entries = tree.entries(id);
+    match member(tree, entries, "policy") {
+        Some(policy) if matches!(tree.node(policy).map(|node| &node.value), Some(Value::Map(_))) => {
+            check_beside(tree, entries, "policy", &[], faults);
+            policy
+        }
+        _ => id,
+    }
+}
+
+fn member(tree: &Tree, entries: &[(NodeId, NodeId)], name: &str) -> Option<NodeId> {
+    entries.iter().find(|(key, _)| tree.text(*key) == name).map(|(_, value)| *value)
+}
+
+/// Refuses whatever would be passed over in silence.
+fn check_beside(
+    tree: &Tree,
+    entries: &[(NodeId, NodeId)],
+    name: &str,
+    known: &[&str],
+    faults: &mut Vec<Finding>,
+) {
+    let mut seen = false;
+    for (key, _) in entries {
+        let text = tree.text(*key);
+        let at = place::start_of(tree, *key);
+        if text == name {
+            if std::mem::replace(&mut seen, true) {
+                faults.push(Finding::violation(at, "FIELD_DUPLICATE", "this field is given twice"));
+            }
+        } else if !known.contains(&text) {
+            let message = format!("there is no such field beside `{name}`");
+            faults
+                .push(Finding { path: text.to_owned(), ..Finding::violation(at, "FIELD_UNKNOWN", message) });
+        }
+    }
+}
