@@ -128,16 +128,8 @@ fn deep(depth: usize) -> Vec<String> {
 fn deep_text_of_every_kind_is_survived() {
     on_small_stack(|| {
         let parameters = parameter_sets().remove("kinds").unwrap();
-        let depths = [
-            10,
-            NESTING_MAX_LEVELS,
-            NESTING_MAX_LEVELS + 1,
-            100,
-            CHAIN_MAX_LINKS,
-            512,
-            1000,
-            10_000,
-        ];
+        let depths =
+            [10, NESTING_MAX_LEVELS, NESTING_MAX_LEVELS + 1, 100, CHAIN_MAX_LINKS, 512, 1000, 10_000];
         for depth in depths {
             for text in deep(depth) {
                 try_out(&text, &parameters);

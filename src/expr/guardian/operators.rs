@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::access::{key, to_int};
 use super::builtins;
-use super::evaluate::{Fault, Run, key, to_int};
+use super::evaluate::{Fault, Run};
 use super::moment;
 use super::tree::Operator;
 use super::value::{Key, List, MapKind, Number, Value};

@@ -30,7 +30,7 @@ pub(super) fn int(value: &Value) -> Result<Value, Fault> {
             .map(Value::Int)
             .ok_or_else(|| Fault::invalid(format!("invalid operation: int({text})")));
     }
-    super::super::evaluate::to_int(value).map(Value::Int)
+    crate::expr::guardian::access::to_int(value).map(Value::Int)
 }
 
 pub(super) fn float(value: &Value) -> Result<Value, Fault> {

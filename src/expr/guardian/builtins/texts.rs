@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Builtin, text_of};
-use crate::expr::guardian::evaluate::{Fault, Run, to_int};
+use crate::expr::guardian::access::to_int;
+use crate::expr::guardian::evaluate::{Fault, Run};
 use crate::expr::guardian::text::{self, NoJson};
 use crate::expr::guardian::value::{List, ListKind, MapKind, Value};
 
