@@ -12,7 +12,8 @@ use crate::expr::diagnostic::{Code, Diagnostic, Span};
 
 /// Writes the types into the tree. The faults come in the order in which the library meets them.
 pub(super) fn check(text: &str, node: &mut Node) -> Vec<Diagnostic> {
-    let mut checker = Checker { text, scopes: Vec::new(), variables: Vec::new(), faults: Vec::new() };
+    let mut checker =
+        Checker { text, scopes: Vec::new(), variables: Vec::new(), is_called: false, faults: Vec::new() };
     checker.visit(node);
     checker.faults
 }
@@ -43,6 +44,8 @@ struct Checker<'t> {
     text: &'t str,
     scopes: Vec<Scope>,
     variables: Vec<Variable>,
+    /// Whether the node at hand is being called.
+    is_called: bool,
     faults: Vec<Diagnostic>,
 }
 
@@ -240,6 +243,7 @@ impl Checker<'_> {
     }
 
     fn member(&mut self, span: Option<Span>, member: &mut Member) -> Type {
+        let what = if std::mem::take(&mut self.is_called) { "method" } else { "field" };
         let base = self.ty(&mut member.base);
         let property = self.ty(&mut member.property);
         if matches!(&member.base.form, Form::Name(name) if **name == *"$env") {
@@ -253,7 +257,7 @@ impl Checker<'_> {
                 return Type::Func(Arc::new(signature));
             }
             if base.is_time() {
-                return self.mismatch(span, format!("type {base} has no field {name}"));
+                return self.mismatch(span, format!("type {base} has no {what} {name}"));
             }
         }
         if base.is_any() {
@@ -292,7 +296,9 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, span: Option<Span>, call: &mut Call) -> Type {
+        self.is_called = true;
         let (callee, info) = self.visit(&mut call.callee);
+        self.is_called = false;
         if let Some(builtin) = info.builtin {
             call.builtin = Some(builtin);
             return self.function(span, builtin, &mut call.arguments);

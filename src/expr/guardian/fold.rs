@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::builtins::Builtin;
 use super::kinds::{Kind, Type};
+use super::operators;
 use super::tree::{Binary, BuiltinCall, Form, Node, Operator, Sign};
 use super::value::{List, Value};
 use crate::expr::diagnostic::{Code, Diagnostic};
@@ -218,7 +219,7 @@ fn arithmetic(operator: Operator, a: Literal, b: Literal) -> Option<Form> {
         Operator::Subtract => a - b,
         Operator::Multiply => a * b,
         Operator::Divide => a / b,
-        Operator::Power => a.powf(b),
+        Operator::Power => operators::power(a, b),
         _ => return None,
     }))
 }

@@ -55,7 +55,16 @@ pub(super) fn type_of(value: &Value) -> Option<Type> {
 pub(super) fn call(receiver: &Value, name: &str, arguments: &[Value]) -> Result<Value, Fault> {
     let wrong = || {
         let given = arguments.first().unwrap_or(&Value::Nil);
-        Fault::wrong_type(format!("reflect: Call using {} as another type", given.type_name()))
+        // A whole number was made an int64 before it was found to be no duration.
+        let found = if matches!(given, Value::Int(_)) { "int64" } else { given.type_name() };
+        let wanted = if name == "Add" {
+            "time.Duration"
+        } else if name == "Format" {
+            "string"
+        } else {
+            "time.Time"
+        };
+        Fault::wrong_type(format!("interface conversion: interface {{}} is {found}, not {wanted}"))
     };
     let parameters =
         type_of(receiver).and_then(|ty| method(&ty, name)).map_or(0, |found| found.parameters.len());

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::access::{key, to_int};
 use super::builtins;
-use super::evaluate::{Fault, Run, key, to_int};
+use super::evaluate::{Fault, Run};
 use super::moment;
 use super::tree::Operator;
 use super::value::{Key, List, MapKind, Number, Value};
@@ -182,7 +183,7 @@ fn finite_power(x: f64, y: f64) -> f64 {
     if fraction != 0.0 && x < 0.0 {
         return f64::NAN;
     }
-    if whole >= 9.223_372_036_854_775_8e18 {
+    if whole >= 9_223_372_036_854_775_808.0 {
         return if x == -1.0 {
             1.0
         } else if (x.abs() < 1.0) == (y > 0.0) {
@@ -204,7 +205,7 @@ fn finite_power(x: f64, y: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "less than 2^63")]
     let mut rest = whole as i64;
     while rest != 0 {
-        if xe < -(1 << 12) || 1 << 12 < xe {
+        if !(-4096..=4096).contains(&xe) {
             exponent += xe;
             break;
         }

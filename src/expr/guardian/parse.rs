@@ -231,7 +231,8 @@ impl<'t> Parser<'t> {
             }
             Kind::String => {
                 self.next()?;
-                Node::new(Form::Text(token.text.as_str().into()), token.span)
+                // Nothing can follow a literal: `"a".b` is a fault.
+                return Ok(Node::new(Form::Text(token.text.as_str().into()), token.span));
             }
             _ if token.is(Kind::Bracket, "[") => self.array(token)?,
             _ if token.is(Kind::Bracket, "{") => self.map(token)?,

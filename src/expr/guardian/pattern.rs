@@ -180,7 +180,10 @@ impl<'t> Rewriter<'t> {
             && !flags.ends_with('-');
         let opens = rest.get(length..).is_some_and(|rest| rest.starts_with(':'));
         if !well_formed || (flags.is_empty() && !opens) {
-            return Err(parsing("invalid or unsupported Perl syntax", self.since(start)));
+            // Up to the first letter that is wrong.
+            let good = flags.chars().take_while(|flag| matches!(flag, 'i' | 'm' | 's' | 'U' | '-')).count();
+            let piece: String = self.since(start).chars().take(good + 3).collect();
+            return Err(parsing("invalid or unsupported Perl syntax", &piece));
         }
         self.groups += usize::from(opens);
         self.output.push_str(self.since(start));
@@ -318,11 +321,16 @@ impl<'t> Rewriter<'t> {
         if !is_name {
             return Err(parsing("invalid character class range", self.since(start)));
         }
-        Ok(if name == "Any" {
-            if negated { r"[^\s\S]".to_owned() } else { r"[\s\S]".to_owned() }
-        } else {
-            format!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' })
-        })
+        if name == "Any" {
+            return Ok(if negated { r"[^\s\S]" } else { r"[\s\S]" }.to_owned());
+        }
+        // Go knows general categories by one or two letters, and scripts by their names.
+        let property = if name.len() <= 2 { "gc" } else { "sc" };
+        let class = format!(r"\{}{{{property}={name}}}", if negated { 'P' } else { 'p' });
+        if Regex::new(&class).is_err() {
+            return Err(parsing("invalid character class range", self.since(start)));
+        }
+        Ok(class)
     }
 
     fn class(&mut self) -> Rewritten {
@@ -342,13 +350,6 @@ impl<'t> Rewriter<'t> {
                 self.at += 1;
                 self.output.push(']');
                 return Ok(());
-            }
-            // A dash is a dash only at one of the ends.
-            if next == '-' && !first && !self.rest().starts_with("-]") {
-                let from = self.at;
-                self.at += 1;
-                self.next();
-                return Err(parsing("invalid character class range", self.since(from)));
             }
             first = false;
             self.class_item()?;

@@ -372,8 +372,8 @@ impl Value {
             Self::Bool(value) => !value,
             Self::Int(value) | Self::Duration(value) => *value == 0,
             Self::Byte(value) => *value == 0,
-            // As Go has it, negative zero is not the zero value.
-            Self::Float(value) => value.to_bits() == 0,
+            // Go before 1.22 did not count negative zero.
+            Self::Float(value) => *value == 0.0,
             Self::Text(text) => text.is_empty(),
             Self::List(list) => match list.kind {
                 ListKind::Pair => list.iter().all(|item| item.is_nil()),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builtin;
-use crate::expr::guardian::evaluate::{Fault, Run, fetch, key};
+use crate::expr::guardian::access::{fetch, key};
+use crate::expr::guardian::evaluate::{Fault, Run};
 use crate::expr::guardian::value::{Key, List, ListKind, Map, MapKind, Value};
 
 pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
