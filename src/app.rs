@@ -5,16 +5,17 @@
 //! clock and the maker of ids are handed in ([`Clock`]); the store is any [`Engine`].
 
 mod answer;
+mod catalogue;
 mod clock;
 mod error;
 mod etag;
 mod expressions;
 mod guardian;
-mod index;
 mod page;
 mod policies;
 mod records;
 mod references;
+mod referrers;
 mod replay;
 mod search;
 mod secrets;
@@ -33,9 +34,10 @@ pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
 
 use crate::pb;
 use crate::store::table::Key;
-use crate::store::{self, Batch, Direction, Engine, Stored};
+use crate::store::{self, Batch, Engine, Stored};
 use crate::wire;
 use crate::workflow::Nobody;
+use catalogue::{Catalogue, Following};
 use page::Tokens;
 use records::tables;
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct App {
     /// What happens where a document does not say what happens when nobody is found to ask.
     nobody: Nobody,
     workflows: Workflows,
+    catalogue: Arc<Catalogue>,
+    _following: Following,
     guardian: Guardian,
 }
 
@@ -74,6 +78,9 @@ pub enum OpenError {
     /// The store does not answer.
     #[error("the store cannot be read: {0}")]
     Store(#[from] store::Error),
+    /// A policy in it cannot be read.
+    #[error("the policies in the store cannot be read: {0}")]
+    Policies(#[from] Error),
     /// The key that seals page tokens is not one.
     #[error("the store's own key is damaged; restore the data directory from a backup")]
     TokenKey,
@@ -100,7 +107,8 @@ impl App {
         let policy_type =
             wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
         let tokens = Tokens::new(token_key(store.as_ref(), clock.as_ref()).await?);
-        let newest = newest_id(store.as_ref()).await?;
+        let (catalogue, following) = catalogue::follow(Arc::clone(&store)).await?;
+        let newest = catalogue.entries().newest();
         Ok(App {
             store,
             clock,
@@ -109,6 +117,8 @@ impl App {
             policy_type,
             nobody,
             workflows: Workflows::default(),
+            catalogue,
+            _following: following,
             guardian: Guardian::default(),
         })
     }
@@ -139,13 +149,6 @@ async fn token_key(store: &dyn Engine, clock: &dyn Clock) -> Result<[u8; 32], Op
     }
     let stored = store.get(&key).await?.ok_or(OpenError::TokenKey)?;
     <[u8; 32]>::try_from(stored.value.as_ref()).map_err(|_| OpenError::TokenKey)
-}
-
-/// The greatest id of a policy in the store.
-async fn newest_id(store: &dyn Engine) -> Result<Uuid, store::Error> {
-    let last = store.scan(Key::new(tables::POLICY).range(), Direction::Descending, 1).await?;
-    let id = last.first().and_then(|(key, _)| records::id_of(tables::POLICY, key).ok());
-    Ok(id.and_then(|id| Uuid::parse_str(&id).ok()).unwrap_or(Uuid::nil()))
 }
 
 impl From<store::Error> for Error {

@@ -1,6 +1,5 @@
 //! What is written and read: one policy of the examples, as the calls need it.
 
-use bytes::Bytes;
 use countersign::pb;
 use countersign::pb::c1::api::policy::v1::{CreatePolicyResponse, GetPolicyRequest};
 use countersign::wire::Schema;
@@ -20,10 +19,8 @@ const POLICY: &[u8] =
 const ID_BYTES: usize = 38;
 /// What the writers add to every key.
 const COUNTER_BYTES: usize = 8;
-/// What a revision holds beside the policy: number, time, actor, method.
+/// What the record holds beside the policy: its head, and number, time, actor and method of the write.
 const REVISION_BYTES: usize = 80;
-/// An entry of an index: head of a record, and a summary.
-const ENTRY_BYTES: usize = 17;
 
 pub const CREATE: &str = "/c1.api.policy.v1.Policies/Create";
 pub const GET: &str = "/c1.api.policy.v1.Policies/Get";
@@ -68,20 +65,8 @@ pub fn once(calls: &Http2) -> Result<Vec<u8>, Fault> {
     Ok(answer.get(5..).ok_or("an answer without a message")?.to_vec())
 }
 
-/// One record of the size that the policy has in the store: the key of an id, and the policy.
+/// A record of the size of the one that a create writes: the key of an id, and the policy with its revision.
 pub fn record(stored: &Stored) -> Record {
-    Record { key: vec![0; ID_BYTES - COUNTER_BYTES], value: stored.policy.clone().into() }
-}
-
-/// As many records as a create writes, of about their sizes: the policy, its first revision, and the entries of the
-/// indexes of all policies, of those that are not deleted, of types, of names, and of the two words of the name.
-pub fn records(stored: &Stored) -> Vec<Record> {
-    let key = |table: u8, more_bytes: usize| vec![table; 1 + more_bytes + ID_BYTES - COUNTER_BYTES];
-    let whole = Bytes::from(stored.policy.clone());
-    let revision = Bytes::from([stored.policy.as_slice(), &[0; REVISION_BYTES]].concat());
-    let entry = Bytes::from_static(&[0; ENTRY_BYTES]);
-    let entries = [(4, 0), (5, 0), (6, 8), (7, 16), (8, 5), (9, 12)];
-    let documents = [Record { key: key(2, 0), value: whole }, Record { key: key(3, 8), value: revision }];
-    let entries = entries.map(|(table, more)| Record { key: key(table, more), value: entry.clone() });
-    documents.into_iter().chain(entries).collect()
+    let value = [stored.policy.as_slice(), &[0; REVISION_BYTES]].concat();
+    Record { key: vec![0; ID_BYTES - COUNTER_BYTES], value: value.into() }
 }

@@ -22,28 +22,28 @@ const QUEUE_MAX_COMMITS: usize = 4096;
 const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// One record of a write: what its key begins with, and its value.
+/// What every write writes: what its key begins with, and its value.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub key: Vec<u8>,
     pub value: Bytes,
 }
 
-/// One write that waits: the end of its keys, and whom to answer.
+/// One write that waits: the end of its key, and whom to answer.
 struct Job {
     key: [u8; 8],
     done: oneshot::Sender<bool>,
 }
 
-/// Writers of the same record, or the same few records, again and again, under ascending keys.
+/// Writers of the same record, again and again, under ascending keys.
 pub struct Writers {
     queue: SyncSender<Job>,
     next_key: AtomicU64,
 }
 
 impl Writers {
-    /// Bare sled in `dir`; each write is these records.
-    pub fn sled(dir: &Path, records: Vec<Record>) -> Result<Writers, Fault> {
+    /// Bare sled in `dir`.
+    pub fn sled(dir: &Path, record: Record) -> Result<Writers, Fault> {
         let db = sled::Config::new()
             .path(dir)
             .segment_size(SEGMENT_BYTES)
@@ -54,9 +54,7 @@ impl Writers {
         Ok(Writers::start(move |jobs| {
             let mut batch = sled::Batch::default();
             for job in jobs {
-                for record in &records {
-                    batch.insert([record.key.as_slice(), job.key.as_slice()].concat(), record.value.as_ref());
-                }
+                batch.insert([record.key.as_slice(), job.key.as_slice()].concat(), record.value.as_ref());
             }
             db.apply_batch(batch)?;
             db.flush()?;
@@ -64,7 +62,7 @@ impl Writers {
         }))
     }
 
-    /// A file `path`; each write is one record.
+    /// A file `path`.
     pub fn file(path: &Path, record: Record) -> Result<Writers, Fault> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let mut group = Vec::new();

@@ -13,7 +13,6 @@ use crate::round::{self, Clients, Round};
 use crate::{Fault, Options};
 
 const SLED: &str = "bare sled";
-const SLED_ALL: &str = "bare sled, all its records";
 const FILE: &str = "raw file";
 const ECHO: &str = "bare tonic echo";
 const GRPC_GET: &str = "`Get`, gRPC";
@@ -117,14 +116,12 @@ fn writes<'a>(
 ) -> Result<Vec<Figure<'a>>, Fault> {
     let record = document::record(stored);
     let file = Writers::file(&data.join("file"), record.clone())?;
-    let one = Writers::sled(&data.join("sled"), vec![record])?;
-    let all = Writers::sled(&data.join("sled-all"), document::records(stored))?;
+    let sled = Writers::sled(&data.join("sled"), record)?;
     // Clients of several rounds share them, and they are needed until the end.
-    let [file, one, all] = [file, one, all].map(|writers| &*Box::leak(Box::new(writers)));
+    let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
         Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)).against(SLED_ALL, None),
-        Figure::new(SLED_ALL, None, all).against(SLED, None),
-        Figure::new(SLED, None, one).against(FILE, None),
+        Figure::new(SLED, None, sled).against(FILE, None),
         Figure::new(FILE, None, file),
     ])
 }

@@ -8,11 +8,6 @@
 //! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
 //! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
 //! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
-//! LIVE         id                               Summary, of policies that are not deleted
-//! DELETED      id                               Summary, of those that are
-//! SCOPE        app id, id                       Summary, of scoped policies that are not deleted
-//! NAME         folded display name, id          Summary, of all
-//! WORD         word, id                         Summary with where the word stands, of all
 //! G_HEAD       id                               GuardianHead: how many versions a Guardian policy has
 //! G_VERSION    id, version                      GuardianRecord: every version of it
 //! G_TIME       created_at, id, version          (empty): the order in which Guardian policies are listed
@@ -38,11 +33,6 @@ pub(super) mod tables {
     pub(crate) const REFERRER: u8 = 4;
     pub(crate) const REPLAY: u8 = 5;
     pub(crate) const REPLAY_END: u8 = 6;
-    pub(crate) const LIVE: u8 = 16;
-    pub(crate) const DELETED: u8 = 17;
-    pub(crate) const SCOPE: u8 = 19;
-    pub(crate) const NAME: u8 = 20;
-    pub(crate) const WORD: u8 = 21;
     pub(crate) const G_HEAD: u8 = 32;
     pub(crate) const G_VERSION: u8 = 33;
     pub(crate) const G_TIME: u8 = 34;
@@ -53,29 +43,20 @@ pub(super) fn policy_key(id: &str) -> Vec<u8> {
     Key::new(tables::POLICY).text(id).into_bytes()
 }
 
-/// The policy that an entry of an index belongs to.
+/// The id of the policy whose key this is; `None` for a key of another table.
+pub(super) fn policy_id_of(key: &[u8]) -> Option<String> {
+    Parts::of(tables::POLICY, key).and_then(|mut parts| parts.text()).ok()
+}
+
+/// The policy that refers, of an entry of `REFERRER`.
 ///
 /// # Errors
 /// [`Error::Damaged`]: the key is not one that was written.
-pub(super) fn id_of(table: u8, key: &[u8]) -> Result<String, Error> {
+pub(super) fn referrer_of(key: &[u8]) -> Result<String, Error> {
     let read = || {
-        let mut parts = Parts::of(table, key)?;
-        match table {
-            tables::POLICY | tables::LIVE | tables::DELETED => {}
-            _ => drop(parts.text()?),
-        }
-        let id = parts.text()?;
-        parts.end()?;
-        Ok(id)
-    };
-    read().map_err(damaged_key)
-}
-
-/// The term of an entry of the index of names or words, and the policy it belongs to.
-pub(super) fn term_and_id(table: u8, key: &[u8]) -> Result<(String, String), Error> {
-    let read = || {
-        let mut parts = Parts::of(table, key)?;
-        Ok((parts.text()?, parts.text()?))
+        let mut parts = Parts::of(tables::REFERRER, key)?;
+        parts.text()?;
+        parts.text()
     };
     read().map_err(damaged_key)
 }
@@ -167,20 +148,6 @@ pub(super) struct ReplayRecord {
     /// The lines of its warnings, given again with it.
     #[prost(string, repeated, tag = "4")]
     pub(super) warnings: Vec<String>,
-}
-
-/// What the filters of a search ask, so that no policy need be read to answer them.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Summary {
-    #[prost(int32, tag = "1")]
-    pub(super) policy_type: i32,
-    #[prost(bool, tag = "2")]
-    pub(super) deleted: bool,
-    #[prost(message, optional, tag = "3")]
-    pub(super) scope: Option<crate::pb::c1::api::policy::v1::PolicyScope>,
-    /// In the index of words only: 2 if the word stands in the name, 1 if only in the description.
-    #[prost(uint32, tag = "4")]
-    pub(super) weight: u32,
 }
 
 /// How many versions a Guardian policy has: every write of the policy depends on it.

@@ -3,7 +3,7 @@
 //! What is checked here holds when the batch takes effect, or the batch does not: every policy that was read, and every
 //! list of referrers, becomes a condition. So two writes that would each be right alone cannot make a cycle together.
 
-use super::records::{ReferrerRecord, id_of, policy_key, read, tables};
+use super::records::{ReferrerRecord, policy_key, read, referrer_of, tables};
 use super::{App, Error};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::policy::Report;
@@ -230,7 +230,7 @@ impl Walk<'_> {
         batch.require_range_unchanged_since(range, self.since);
         let mut referrers = BTreeMap::new();
         for (key, stored) in entries {
-            let source = id_of(tables::REFERRER, &key)?;
+            let source = referrer_of(&key)?;
             referrers.insert(source, read::<ReferrerRecord>(&stored.value)?.routes);
         }
         Ok(referrers)

@@ -1,13 +1,11 @@
 //! Compiled policies: each revision is compiled once, and what it means is kept for those who ask again.
 
-use super::records::{id_of, tables};
 use super::{App, Error};
 use crate::policy::Violations;
 use crate::policy::c1::{self, Surroundings};
-use crate::store::table::Key;
-use crate::store::{Direction, SCAN_MAX_RECORDS};
 use crate::workflow::Workflow;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// How many compiled policies are kept.
 pub const WORKFLOWS_CACHED_MAX: usize = 4096;
@@ -58,23 +56,16 @@ impl App {
     /// # Errors
     /// If the store cannot be read.
     pub async fn uncompiled(&self) -> Result<Vec<Uncompiled>, Error> {
+        let live: Vec<Uuid> = self.catalogue.entries().live_after(None).collect();
         let mut found = Vec::new();
-        let mut range = Key::new(tables::LIVE).range();
-        loop {
-            let entries = self.store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
-            for (key, _) in &entries {
-                let id = id_of(tables::LIVE, key)?;
-                match self.workflow(&id).await {
-                    Ok(_) | Err(Error::NotFound { .. }) => {}
-                    Err(Error::Uncompiled { id, violations }) => found.push(Uncompiled { id, violations }),
-                    Err(error) => return Err(error),
-                }
-            }
-            match entries.last() {
-                Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
-                _ => return Ok(found),
+        for id in live {
+            match self.workflow(&id.to_string()).await {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(Error::Uncompiled { id, violations }) => found.push(Uncompiled { id, violations }),
+                Err(error) => return Err(error),
             }
         }
+        Ok(found)
     }
 
     /// What compiling must know that is not in the document.

@@ -1,7 +1,7 @@
-//! The one way in which a policy is written: document, revision and index entries in one batch.
+//! The one way in which a policy is written: document, revision and references in one batch.
 
 use super::records::{RevisionRecord, policy_key, read, tables};
-use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, index};
+use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, referrers};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::Key;
 use crate::store::{self, Batch};
@@ -91,14 +91,17 @@ impl App {
             let key = Key::new(tables::REVISION).text(&new.id).u64(record.number).into_bytes();
             batch.put(key, record.encode_to_vec());
         }
-        index::write(batch, old.map(|old| &old.policy), new);
+        referrers::write(batch, old.map(|old| &old.policy), new);
         Ok(etag)
     }
 
-    /// Commits; `None` means that another write got in between and the operation must start again.
+    /// Commits, and waits until lists and searches show it; `None` means that another write got in between and the operation must start again.
     pub(super) async fn commit(&self, batch: Batch) -> Result<Option<store::Revision>, Error> {
         match self.store.commit(batch).await {
-            Ok(committed) => Ok(Some(committed.revision)),
+            Ok(committed) => {
+                self.catalogue.shows(committed.revision).await;
+                Ok(Some(committed.revision))
+            }
             Err(store::Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

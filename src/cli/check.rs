@@ -163,3 +163,104 @@ impl Tally {
 fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything that is done with a text, but for the printing to a terminal.
+    fn check_all(name: &str, text: &str) -> (usize, usize) {
+        let source = Source::new(name.to_owned(), text.to_owned());
+        let dialect = dialect::named(dialect::Name::C1, Nobody::Block).unwrap();
+        let (policies, checked) = check_text(&source, dialect.as_ref());
+        for finding in &checked.findings {
+            let mut out = Vec::new();
+            print::finding(&mut out, print::Format::Text, &source, finding).unwrap();
+            print::finding(&mut out, print::Format::Json, &source, finding).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{out:?}");
+        }
+        (policies, checked.findings.len())
+    }
+
+    /// Pieces of files, of which some fit together.
+    const PIECES: &[&str] = &[
+        "displayName: ",
+        "rules:",
+        "- condition: ",
+        "policySteps:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "- ",
+        "? ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\t",
+        "\"",
+        "'",
+        "|\n",
+        ">-\n",
+        "&a ",
+        "*a",
+        "!!str ",
+        "!x ",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "# c",
+        "\\u00e9",
+        "\\ud83d",
+        "\\\"",
+        "subject.departmnet == \"Eng\"",
+        "((",
+        "policy: ",
+        "list: ",
+        "steps",
+        "grant",
+        "1e5",
+        "0x",
+        "null",
+        "é😀",
+        "\r\n",
+        "\u{feff}",
+        "\u{1b}[2J",
+        "`",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_makes_it_panic(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
+            check_all("x.yaml", &pieces.concat());
+            check_all("x.json", &pieces.concat());
+        }
+
+        #[test]
+        fn no_expression_makes_it_panic(text in "[ -~\\n\\t\\\\é😀]{0,60}", style in 0..5) {
+            let quoted = serde_json::Value::from(text.as_str()).to_string();
+            let written = match style {
+                0 => quoted,
+                1 => format!("'{}'", text.replace('\'', "''")),
+                2 => format!("|\n    {}", text.replace('\n', "\n    ")),
+                3 => format!(">-\n    {}", text.replace('\n', "\n    ")),
+                _ => text.clone(),
+            };
+            check_all("x.yaml", &format!("displayName: x\nrules:\n- stepKey: a\n  condition: {written}\n"));
+        }
+    }
+
+    #[test]
+    fn a_large_file_on_one_line_takes_no_longer_per_finding() {
+        let one = r#"{"rules": [{"condition": "subject.x"}], "y": 1},"#;
+        let text = format!("[{}{{}}]", one.repeat(source::FILE_MAX_BYTES / one.len() / 8));
+        let (policies, findings) = check_all("x.json", &text);
+        assert!(policies > 10_000 && findings >= policies);
+    }
+}

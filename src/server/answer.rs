@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::classify::{Face, Rpc};
-use super::connection::Unread;
+use super::connection::{InFlight, Unread};
 use super::limits::Pass;
 use crate::telemetry::code_name;
 
@@ -27,6 +27,7 @@ pub(crate) struct Record {
     pub(crate) id: HeaderValue,
     pub(crate) peer: std::net::SocketAddr,
     pub(crate) started: Instant,
+    pub(crate) _in_flight: InFlight,
 }
 
 impl Record {

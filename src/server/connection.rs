@@ -91,7 +91,7 @@ impl Http {
         loop {
             tokio::select! {
                 biased;
-                ended = poll_fn(|cx| poll(http.as_mut(), &mut outlet, cx)) => {
+                ended = poll_fn(|cx| poll(http.as_mut(), &mut outlet, &connection, cx)) => {
                     if let Err(error) = ended {
                         tracing::debug!(error, "connection ended");
                     }
@@ -120,7 +120,12 @@ impl Http {
 }
 
 /// Polls the connection, then writes out what it has gathered.
-fn poll<F, I>(http: Pin<&mut F>, outlet: &mut Outlet<I>, cx: &mut Context<'_>) -> Poll<Result<(), Fault>>
+fn poll<F, I>(
+    http: Pin<&mut F>,
+    outlet: &mut Outlet<I>,
+    connection: &Connection,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Fault>>
 where
     F: Future<Output = Result<(), Fault>>,
     I: AsyncWrite + Unpin,
@@ -129,7 +134,8 @@ where
         outlet.last_words(cx);
         return Poll::Ready(ended);
     }
-    match outlet.poll_drain(cx) {
+    let more_to_come = connection.in_flight.load(Ordering::Relaxed) > 0;
+    match outlet.poll_drain(cx, more_to_come) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
         _ => Poll::Pending,
     }
@@ -143,6 +149,8 @@ pub(crate) struct Connection {
     period: AtomicUsize,
     /// Answers that were begun in each period and are not yet written out.
     unread: [AtomicU32; PERIODS],
+    /// Calls that are not yet answered to their end.
+    in_flight: AtomicU32,
 }
 
 impl Connection {
@@ -154,6 +162,12 @@ impl Connection {
             count.fetch_add(1, Ordering::Relaxed);
         }
         Unread { connection: Arc::clone(self), period }
+    }
+
+    /// A call came in; it counts as in flight until the returned guard is dropped.
+    pub(crate) fn in_flight(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
     }
 
     /// Ends a period; true when an answer of the one before it is still unread.
@@ -176,6 +190,16 @@ impl Drop for Unread {
         if let Some(count) = self.connection.unread.get(self.period) {
             count.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A call that is not yet answered to its end.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Connection>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -78,15 +78,15 @@ impl<I: AsyncWrite + Unpin> Inner<I> {
 }
 
 impl<I: AsyncWrite + Unpin> Outlet<I> {
-    /// Hands what was gathered to the socket. Pending: the socket is full, and wakes the task when it is not; or the tasks
-    /// that are ready to run now, which may have more to write, come first. (tokio runs a connection right behind the
-    /// stream that has woken it, so that without this turn every answer would be written alone.)
-    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Hands what was gathered to the socket. Pending: the socket is full, and wakes the task when it is not; or there is
+    /// more to come, and the tasks that are ready to run now come first, once, because they may have it. (tokio runs a
+    /// connection right behind the stream that has woken it, so that without this turn every answer would go out alone.)
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, more_to_come: bool) -> Poll<Result<()>> {
         let mut inner = lock(&self.inner);
         if inner.gathered.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        if !std::mem::replace(&mut self.waited, true) {
+        if more_to_come && !std::mem::replace(&mut self.waited, true) {
             // A task that wakes itself goes behind the others.
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -173,11 +173,19 @@ mod tests {
         }
     }
 
-    /// Polls twice, as the runtime does: for the turn that is left to others, and for what is to be written.
     fn drain(outlet: &mut Outlet<Socket>) -> Poll<Result<()>> {
+        outlet.poll_drain(&mut Context::from_waker(std::task::Waker::noop()), false)
+    }
+
+    #[tokio::test]
+    async fn while_there_is_more_to_come_others_have_one_turn() {
+        let (mut connection, mut outlet) = gather(Socket { room: 100, ..Socket::default() });
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(outlet.poll_drain(&mut cx).is_pending());
-        outlet.poll_drain(&mut cx)
+        connection.write_all(b"one").await.unwrap();
+        assert!(outlet.poll_drain(&mut cx, true).is_pending());
+        connection.write_all(b" two").await.unwrap();
+        assert!(outlet.poll_drain(&mut cx, true).is_ready());
+        assert_eq!(lock(&outlet.inner).io.writes, [b"one two"]);
     }
 
     #[tokio::test]

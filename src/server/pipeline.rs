@@ -67,7 +67,14 @@ impl Pipeline {
         rpc.metrics.started();
         let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
-        let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started });
+        let ending = Ending::of(Record {
+            rpc,
+            face,
+            id: id.clone(),
+            peer,
+            started,
+            _in_flight: connection.in_flight(),
+        });
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
         let nowhere = if target.is_err() { request.uri().path().to_owned() } else { String::new() };

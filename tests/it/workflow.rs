@@ -45,6 +45,13 @@ fn compiled(mut policy: Policy, nobody: Nobody) -> Result<(Workflow, Vec<Warning
     Ok((workflow, warnings))
 }
 
+/// What is compared.
+#[derive(serde::Serialize)]
+struct Both {
+    workflow: Workflow,
+    warnings: Vec<String>,
+}
+
 #[test]
 fn compiled_forms_are_as_expected() {
     let data = root().join("tests/it/data/workflow");
@@ -56,7 +63,7 @@ fn compiled_forms_are_as_expected() {
         let policy = read(&fs::read_to_string(&file).unwrap()).unwrap();
         let (workflow, warnings) = compiled(policy, Nobody::Block).unwrap();
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        let both = serde_json::json!({"workflow": workflow, "warnings": warnings});
+        let both = Both { workflow, warnings };
         let name = file.file_stem().unwrap().to_str().unwrap();
         let text = format!("{}\n", serde_json::to_string_pretty(&both).unwrap());
         golden(&data.join(format!("{name}.workflow.json")), &text);

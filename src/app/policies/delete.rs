@@ -1,6 +1,6 @@
 //! Delete: soft; the policy can still be read by its id, and keeps its revisions.
 
-use crate::app::records::{id_of, tables};
+use crate::app::records::{referrer_of, tables};
 use crate::app::write::PolicyWrite;
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, REFERRERS_LISTED_MAX, etag};
 use crate::pb::c1::api::policy::v1::{DeletePolicyRequest, DeletePolicyResponse, Policy};
@@ -25,7 +25,7 @@ impl App {
             let entries =
                 self.store.scan(referrers.clone(), Direction::Ascending, REFERRERS_LISTED_MAX).await?;
             if !entries.is_empty() {
-                let ids = entries.iter().map(|(key, _)| id_of(tables::REFERRER, key));
+                let ids = entries.iter().map(|(key, _)| referrer_of(key));
                 let referrers = ids.collect::<Result<_, _>>()?;
                 return Err(Error::InUse { id: request.id, referrers });
             }

@@ -1,11 +1,9 @@
 //! List: the policies that are not deleted, in the order in which they were created.
 
 use crate::app::page::{self, Call};
-use crate::app::records::{id_of, tables};
 use crate::app::{Answer, App, Error};
 use crate::pb::c1::api::policy::v1::{ListPolicyRequest, ListPolicyResponse, Policy};
-use crate::store::Direction;
-use crate::store::table::Key;
+use uuid::Uuid;
 
 impl App {
     /// One page. The cost of a page does not depend on how far it is from the start.
@@ -16,27 +14,24 @@ impl App {
         let size = page::size(request.page_size)?;
         let call = Call::new("Policies.List", &ListPolicyRequest::default());
         let cursor = self.tokens.open(&call, &request.page_token)?;
-        let range = match &cursor {
-            Some(last) => Key::new(tables::LIVE).range().after(last),
-            None => Key::new(tables::LIVE).range(),
-        };
+        let last = cursor.map(|cursor| Uuid::from_slice(&cursor)).transpose();
+        let last = last.map_err(|error| Error::Internal(error.to_string()))?;
         // One more than asked for tells whether there is another page.
-        let mut entries = self.store.scan(range, Direction::Ascending, size + 1).await?;
-        let more = entries.len() > size;
-        entries.truncate(size);
-        let next = entries.last().filter(|_| more).map(|(last, _)| self.tokens.seal(&call, last.to_vec()));
-        let ids: Vec<String> =
-            entries.iter().map(|(key, _)| id_of(tables::LIVE, key)).collect::<Result<_, _>>()?;
-        let mut list = self.policies(ids).await?;
+        let mut ids: Vec<Uuid> = self.catalogue.entries().live_after(last).take(size + 1).collect();
+        let more = ids.len() > size;
+        ids.truncate(size);
+        let next = ids.last().filter(|_| more).map(|last| self.tokens.seal(&call, last.as_bytes().to_vec()));
+        let mut list = self.policies(&ids).await?;
+        // One may have been deleted since.
         list.retain(|policy| policy.deleted_at.is_none());
         Ok(ListPolicyResponse { list, next_page_token: next.unwrap_or_default() }.into())
     }
 
-    /// The documents of these ids, as they are now: one may have been deleted since its index entry was read.
-    pub(in crate::app) async fn policies(&self, ids: Vec<String>) -> Result<Vec<Policy>, Error> {
+    /// The documents of these ids, as they are now.
+    pub(in crate::app) async fn policies(&self, ids: &[Uuid]) -> Result<Vec<Policy>, Error> {
         let mut list = Vec::new();
         for id in ids {
-            list.extend(self.current(&id).await?.map(|current| current.policy));
+            list.extend(self.current(&id.to_string()).await?.map(|current| current.policy));
         }
         Ok(list)
     }

@@ -1,7 +1,7 @@
-//! The filters of a search that a summary can answer.
+//! The filters of a search that a card of the catalogue can answer.
 
 use super::REFS_MAX;
-use crate::app::records::Summary;
+use crate::app::catalogue::Card;
 use crate::app::words::{QUERY_WORDS_MAX, folded, words};
 use crate::app::{Error, error::invalid};
 use crate::pb::c1::api::policy::v1::{
@@ -9,6 +9,7 @@ use crate::pb::c1::api::policy::v1::{
     PolicyType, SearchPoliciesRequest,
 };
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// The filters of one request, checked.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Filter {
     /// There is a query, though it may have no words, and then matches nothing.
     pub(super) has_query: bool,
     types: Vec<i32>,
-    excluded: BTreeSet<String>,
+    excluded: BTreeSet<Uuid>,
     include_deleted: bool,
     /// Which scopes; `None` when ids are given, which makes the view moot.
     view: Option<View>,
@@ -63,7 +64,7 @@ impl Filter {
             words,
             has_query: !request.query.trim().is_empty(),
             types: request.policy_types.clone(),
-            excluded: request.exclude_policy_ids.iter().cloned().collect(),
+            excluded: request.exclude_policy_ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect(),
             include_deleted: request.include_deleted,
             view: request.refs.is_empty().then_some(view),
             object,
@@ -82,11 +83,11 @@ impl Filter {
     }
 
     /// Whether a policy passes every filter but those of name and words.
-    pub(super) fn matches(&self, id: &str, summary: &Summary) -> bool {
-        (self.include_deleted || !summary.deleted)
-            && (self.types.is_empty() || self.types.contains(&summary.policy_type))
+    pub(super) fn matches(&self, id: &Uuid, card: &Card) -> bool {
+        (self.include_deleted || !card.deleted)
+            && (self.types.is_empty() || self.types.contains(&card.policy_type))
             && !self.excluded.contains(id)
-            && self.matches_scope(summary.scope.as_ref())
+            && self.matches_scope(card.scope.as_ref())
     }
 
     fn matches_scope(&self, scope: Option<&PolicyScope>) -> bool {

@@ -7,6 +7,8 @@ use crate::expr::Position;
 
 /// The largest file that is read. A policy has at most 128 KiB on the wire, so that is room for a list of many.
 pub(super) const FILE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// A long line has a mark after so many characters at least, so that finding places in it takes no longer than elsewhere.
+const MARK_EVERY_CHARS: u32 = 1024;
 /// The file name that means standard input.
 const STANDARD_INPUT: &str = "-";
 
@@ -17,8 +19,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// Without a byte order mark.
     pub(super) text: String,
-    /// The offset of the first byte of each line.
-    lines: Vec<usize>,
+    /// Places on the way: the start of each line, and some within long lines. In their order.
+    marks: Vec<(usize, Position)>,
 }
 
 impl Source {
@@ -28,8 +30,18 @@ impl Source {
             Some(rest) => rest.to_owned(),
             None => text,
         };
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Source { name, text, lines }
+        let mut at = Position { line: 1, column: 1 };
+        let mut marks = vec![(0, at)];
+        for (offset, character) in text.char_indices() {
+            at = match character {
+                '\n' => Position { line: at.line.saturating_add(1), column: 1 },
+                _ => Position { column: at.column.saturating_add(1), ..at },
+            };
+            if at.column % MARK_EVERY_CHARS == 1 {
+                marks.push((offset + character.len_utf8(), at));
+            }
+        }
+        Source { name, text, marks }
     }
 
     /// Reads a file, or standard input for `-`.
@@ -54,21 +66,30 @@ impl Source {
 
     /// The line and the column (characters) of byte `offset`, both from 1.
     pub(super) fn position(&self, offset: usize) -> Position {
-        let line = self.lines.partition_point(|start| *start <= offset);
-        let start = line.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or(0);
+        let (start, mut at) = self.last_mark(|(start, _)| *start <= offset);
         let rest = self.text.get(start..).unwrap_or_default();
-        let before = rest.char_indices().take_while(|(at, _)| start + at < offset).count();
-        Position { line: to_u32(line), column: to_u32(before + 1) }
+        let before = rest.char_indices().take_while(|(far, _)| start + far < offset).count();
+        at.column = at.column.saturating_add(u32::try_from(before).unwrap_or(u32::MAX));
+        at
     }
 
     /// The byte at `line` and `column`, both from 1; the nearest one before it if there is none.
     pub(super) fn offset(&self, line: usize, column: usize) -> usize {
-        let Some(start) = line.checked_sub(1).and_then(|index| self.lines.get(index)).copied() else {
-            return self.text.len();
-        };
+        let to_u32 = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let place = Position { line: to_u32(line), column: to_u32(column) };
+        let (start, at) = self.last_mark(|(_, at)| *at <= place);
         let rest = self.text.get(start..).unwrap_or_default();
-        let far = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at);
-        start + far
+        let line_end = rest.find('\n').unwrap_or(rest.len());
+        let far = if at.line == place.line { place.column - at.column } else { u32::MAX };
+        let here = rest.get(..line_end).unwrap_or_default().char_indices();
+        let step = here.map(|(far, _)| far).nth(usize::try_from(far).unwrap_or(usize::MAX));
+        start + step.unwrap_or(line_end)
+    }
+
+    /// The last mark for which this holds; it holds for the first ones.
+    fn last_mark(&self, holds: impl Fn(&(usize, Position)) -> bool) -> (usize, Position) {
+        let index = self.marks.partition_point(holds).checked_sub(1);
+        index.and_then(|index| self.marks.get(index)).copied().unwrap_or((0, Position { line: 1, column: 1 }))
     }
 }
 
@@ -79,23 +100,19 @@ fn bounded(file: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn to_u32(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn positions_and_offsets_are_each_others_inverse() {
-        let source = Source::new("x".into(), "\u{feff}ab\né😀c\r\n\nend".into());
+        let source = Source::new("x".into(), format!("\u{feff}ab\né😀c\r\n\n{}end", "ü".repeat(3000)));
         for (offset, _) in source.text.char_indices() {
             let at = source.position(offset);
             assert_eq!(source.offset(at.line as usize, at.column as usize), offset, "{at:?}");
         }
         assert_eq!(source.position(source.text.find('c').unwrap()), Position { line: 2, column: 3 });
-        assert_eq!(source.position(9_999), Position { line: 4, column: 4 });
+        assert_eq!(source.position(99_999), Position { line: 4, column: 3004 });
         assert_eq!(source.offset(99, 1), source.text.len());
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use crate::harness::Revision;
 use countersign::app::{App, Caller, Error, SystemClock};
 use countersign::pb::c1::api::policy::v1::{
     CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, Policy, PolicyStep, PolicySteps, PolicyType,
@@ -20,15 +21,6 @@ use tonic::Code;
 
 /// The number of the table of policies, which never changes.
 const POLICY: u8 = 2;
-
-/// A record of that table.
-#[derive(Clone, PartialEq, Message)]
-struct Record {
-    #[prost(uint64, tag = "1")]
-    number: u64,
-    #[prost(bytes = "vec", tag = "2")]
-    document: Vec<u8>,
-}
 
 async fn open(directory: &Path) -> (Arc<dyn Engine>, App) {
     let store = store::open(Options::new(Location::Sled(directory.to_path_buf()))).unwrap();
@@ -60,9 +52,9 @@ async fn store_as_an_earlier_build(store: &dyn Engine, mut policy: Policy) -> Po
     });
     let key = Key::new(POLICY).text(&policy.id).into_bytes();
     let before = store.get(&key).await.unwrap().expect("policies are kept where this test looks for them");
-    let record = Record::decode(before.value).unwrap();
+    let record = Revision::decode(before.value).unwrap();
     let mut batch = Batch::new();
-    batch.put(key, Record { document: policy.encode_to_vec(), ..record }.encode_to_vec());
+    batch.put(key, Revision { document: policy.encode_to_vec(), ..record }.encode_to_vec());
     store.commit(batch).await.unwrap();
     policy
 }
