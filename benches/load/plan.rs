@@ -142,7 +142,7 @@ fn reads<'a>(
         Figure::new("`Get`, REST, HTTP/1.1", Some(server), Http1::get(server.addr, &stored.path))
             .against(GRPC_GET, Some(0.5)),
         Figure::new("`Get`, REST, HTTP/2", Some(server), Http2::get(server.addr, &stored.path)?)
-            .against(GRPC_GET, None),
+            .against(GRPC_GET, Some(0.5)),
     ])
 }
 
