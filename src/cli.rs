@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod rotate_keys;
 mod serve;
 
 use std::ffi::OsString;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Compile policies in files without a server, and say what is wrong with them and where.
     Check(check::Args),
+    /// Encrypt every secret in the store with the first of the keys.
+    RotateKeys(rotate_keys::Args),
     /// Run the service.
     Serve(serve::Args),
 }
@@ -105,6 +108,7 @@ pub fn run(
     let matches = command.try_get_matches_from(args)?;
     match Cli::from_arg_matches(&matches)?.command {
         Command::Check(args) => check::run(args),
+        Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
     }
 }

@@ -2,11 +2,12 @@
 //! `Program`, and from a program and `Parameters` to a `Value`.
 //!
 //! In reading order: `lex`, `parse`, `shape` (the names of fields), `check` (types), `fold` (what the library's optimiser does to
-//! the meaning), `evaluate` with `operators` and `builtins`; `value` and `kinds` below all of them, `outcome` for what a
+//! the meaning), `evaluate` with `access`, `operators` and `builtins`; `value` and `kinds` below all of them, `outcome` for what a
 //! result means. `docs/decisions/0011-guardian-expressions.md` says where we differ from the library and why.
 //!
 //! Pure: no clock, no randomness, no I/O, no `async`, no logging; the time is handed in.
 
+mod access;
 mod builtins;
 mod check;
 mod evaluate;
@@ -181,9 +182,8 @@ fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Pro
     let mut parameters = Vec::new();
     collect(&mut code, &mut Vec::new(), &mut parameters);
     if let Some(known) = place.parameters() {
-        let unknown = |parameter: &&Parameter| {
-            parameter.name != "split" && !known.contains(&parameter.name.as_str())
-        };
+        let unknown =
+            |parameter: &&Parameter| parameter.name != "split" && !known.contains(&parameter.name.as_str());
         let faults: Vec<Diagnostic> = parameters
             .iter()
             .filter(unknown)

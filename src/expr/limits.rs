@@ -92,8 +92,10 @@ pub(super) fn length(text: &str) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let end = (0..=EXPRESSION_MAX_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let message =
-        format!("the expression has {} bytes, more than the {EXPRESSION_MAX_BYTES} that are allowed", text.len());
+    let message = format!(
+        "the expression has {} bytes, more than the {EXPRESSION_MAX_BYTES} that are allowed",
+        text.len()
+    );
     Err(Diagnostic::new(text, Code::TooLong, Span { start: end, end: text.len() }, message))
 }
 

@@ -1,6 +1,8 @@
 //! Guardian's part of the API: the scenarios of `data/guardian/`, each in both modes, and what needs a gRPC client.
 
+mod at_rest;
 mod clients;
+mod workflows;
 
 use crate::harness::{Server, settings};
 use crate::scenario;

@@ -59,6 +59,11 @@ impl Server {
         Server { addr, admin_addr, assembled }
     }
 
+    /// The second port for gRPC, if there is one.
+    pub fn raystack_grpc_addr(&self) -> Option<SocketAddr> {
+        self.assembled.running.raystack_grpc_addr
+    }
+
     /// A connection for generated clients.
     pub async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()

@@ -15,6 +15,7 @@ mod config;
 mod disk;
 mod examples;
 mod expr;
+mod guardian_expr;
 mod gateway;
 mod grpc;
 mod guardian;

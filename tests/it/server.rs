@@ -76,6 +76,11 @@ const SERVICES: [&str; 4] = [
     "test.v1.Probe",
 ];
 
+/// Whether it is a service over policies, of which the crate's own descriptors have several.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("c1.") || name.contains(".guardian.")
+}
+
 #[tokio::test]
 async fn reflection_v1_lists_every_service_and_serves_descriptors_byte_for_byte() {
     use v1::server_reflection_request::MessageRequest;
@@ -93,7 +98,7 @@ async fn reflection_v1_lists_every_service_and_serves_descriptors_byte_for_byte(
 
     let MessageResponse::ListServicesResponse(list) = next().await else { panic!("not a list") };
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    names.retain(|name| !name.starts_with("c1."));
+    names.retain(|name| !is_ours(name));
     names.sort();
     assert_eq!(names, SERVICES);
     let MessageResponse::FileDescriptorResponse(files) = next().await else { panic!("not a file") };
@@ -118,7 +123,7 @@ async fn reflection_v1alpha_lists_every_service() {
     let answer = within(answers.message()).await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("not a list") };
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    names.retain(|name| !name.starts_with("c1."));
+    names.retain(|name| !is_ours(name));
     names.sort();
     assert_eq!(names, SERVICES);
 }

@@ -48,14 +48,14 @@ impl App {
         let warnings = self.guardian_check(Doing::Create, &document.policy, around).await?;
         if dry_run {
             self.guardian_sealed(&document.policy)?;
-            return Ok((self.answered(Doing::Create, document, dry_run)?, warnings));
+            return Ok((self.answered(document, dry_run)?, warnings));
         }
         self.guardian_stamp(&mut document.policy);
         let sealed = Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() };
         let mut batch = Batch::new();
         self.guardian_write(&mut batch, caller, None, &sealed);
         match self.commit(batch).await? {
-            Some(_) => Ok((self.answered(Doing::Create, document, dry_run)?, warnings)),
+            Some(_) => Ok((self.answered(document, dry_run)?, warnings)),
             // The only condition is that there is no such policy.
             None => Err(Error::AlreadyExists { id: document.policy.id }),
         }

@@ -56,13 +56,7 @@ impl App {
     }
 
     /// A document as whoever wrote it gets it back: with its secrets.
-    pub(super) fn answered(
-        &self,
-        doing: Doing,
-        mut document: Document,
-        dry_run: bool,
-    ) -> Result<Document, Error> {
-        let _ = doing;
+    pub(super) fn answered(&self, mut document: Document, dry_run: bool) -> Result<Document, Error> {
         let conditions = document.policy.requirements.iter().filter_map(|one| one.on.as_ref());
         if self.guardian.is_strict()
             && dry_run

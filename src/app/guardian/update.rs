@@ -68,7 +68,7 @@ impl App {
             document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
             if dry_run {
                 self.guardian_sealed(&document.policy)?;
-                return Ok((self.answered(Doing::Update, document, dry_run)?, warnings));
+                return Ok((self.answered(document, dry_run)?, warnings));
             }
             self.guardian_stamp(&mut document.policy);
             // Secrets are sealed once; only the version differs from one attempt to the next.
@@ -81,7 +81,7 @@ impl App {
             let mut batch = Batch::new();
             self.guardian_write(&mut batch, caller, Some(head), sealed);
             if self.commit(batch).await?.is_some() {
-                return Ok((self.answered(Doing::Update, document, dry_run)?, warnings));
+                return Ok((self.answered(document, dry_run)?, warnings));
             }
         }
         Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })

@@ -12,7 +12,8 @@ use crate::expr::diagnostic::{Code, Diagnostic, Span};
 
 /// Writes the types into the tree. The faults come in the order in which the library meets them.
 pub(super) fn check(text: &str, node: &mut Node) -> Vec<Diagnostic> {
-    let mut checker = Checker { text, scopes: Vec::new(), variables: Vec::new(), faults: Vec::new() };
+    let mut checker =
+        Checker { text, scopes: Vec::new(), variables: Vec::new(), is_called: false, faults: Vec::new() };
     checker.visit(node);
     checker.faults
 }
@@ -43,6 +44,8 @@ struct Checker<'t> {
     text: &'t str,
     scopes: Vec<Scope>,
     variables: Vec<Variable>,
+    /// Whether the node at hand is being called.
+    is_called: bool,
     faults: Vec<Diagnostic>,
 }
 
@@ -153,11 +156,16 @@ impl Checker<'_> {
             Pointer::Unknown => {
                 let start = span.map_or(0, |span| span.end);
                 let rest = self.text.get(start..).unwrap_or("");
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
                 (false, Type::Any, rest.get(..end).unwrap_or(""))
             }
         };
-        if known { ty } else { self.fault(span, Code::UndeclaredVariable, format!("unknown pointer #{name}")) }
+        if known {
+            ty
+        } else {
+            self.fault(span, Code::UndeclaredVariable, format!("unknown pointer #{name}"))
+        }
     }
 
     fn unary(&mut self, span: Option<Span>, sign: Sign, inner: &mut Node) -> Type {
@@ -235,6 +243,7 @@ impl Checker<'_> {
     }
 
     fn member(&mut self, span: Option<Span>, member: &mut Member) -> Type {
+        let what = if std::mem::take(&mut self.is_called) { "method" } else { "field" };
         let base = self.ty(&mut member.base);
         let property = self.ty(&mut member.property);
         if matches!(&member.base.form, Form::Name(name) if **name == *"$env") {
@@ -248,7 +257,7 @@ impl Checker<'_> {
                 return Type::Func(Arc::new(signature));
             }
             if base.is_time() {
-                return self.mismatch(span, format!("type {base} has no field {name}"));
+                return self.mismatch(span, format!("type {base} has no {what} {name}"));
             }
         }
         if base.is_any() {
@@ -263,7 +272,8 @@ impl Checker<'_> {
         }
         if let Some(element) = base.element() {
             if !property.is_integer() && !property.is_any() {
-                let message = format!("array elements can only be selected using an integer (got {property})");
+                let message =
+                    format!("array elements can only be selected using an integer (got {property})");
                 return self.mismatch(member.property.span, message);
             }
             return element;
@@ -286,7 +296,9 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, span: Option<Span>, call: &mut Call) -> Type {
+        self.is_called = true;
         let (callee, info) = self.visit(&mut call.callee);
+        self.is_called = false;
         if let Some(builtin) = info.builtin {
             call.builtin = Some(builtin);
             return self.function(span, builtin, &mut call.arguments);
@@ -441,9 +453,9 @@ impl Checker<'_> {
 
     fn array(&mut self, nodes: &mut [Node]) -> (Type, Info) {
         let types: Vec<Type> = nodes.iter_mut().map(|node| self.ty(node)).collect();
-        let same = types.windows(2).all(|pair| {
-            matches!(pair, [a, b] if !a.is_nil() && !b.is_nil() && a.kind() == b.kind())
-        });
+        let same = types
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if !a.is_nil() && !b.is_nil() && a.kind() == b.kind()));
         let element = types.last().filter(|last| same && !last.is_nil()).cloned();
         (Type::list(), Info { builtin: None, element })
     }

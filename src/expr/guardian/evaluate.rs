@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::access::{Collection, cannot_fetch, fetch, key, not_assignable, slice};
 use super::builtins::{self, Builtin};
 use super::kinds::{Kind, Type};
 use super::moment;
 use super::operators;
 use super::pattern::Pattern;
 use super::tree::{Binary, BuiltinCall, Call, Form, Member, Node, Operator, Pointer, Sign};
-use super::value::{Key, List, ListKind, Map, MapKind, Moment, Number, Value};
+use super::value::{Key, List, ListKind, Map, MapKind, Moment, Value};
 use crate::expr::diagnostic::Span;
 use crate::expr::evaluate::EvalCode;
 
@@ -76,57 +77,6 @@ impl From<Fault> for Stop {
 }
 
 type Step<T = Value> = Result<T, Stop>;
-
-/// What a predicate goes over.
-enum Collection {
-    List(List),
-    /// The bytes of a text.
-    Text(Arc<str>),
-    /// A map has a length but no elements.
-    Map(usize),
-}
-
-impl Collection {
-    fn of(value: Value) -> Result<Self, Fault> {
-        match value {
-            Value::List(list) => Ok(Self::List(list)),
-            Value::Text(text) => Ok(Self::Text(text)),
-            Value::Map(map) if !matches!(map.kind, MapKind::Record(_)) => Ok(Self::Map(map.len())),
-            Value::Nil => Err(Fault::wrong_type("reflect: call of reflect.Value.Len on zero Value".to_owned())),
-            other => {
-                let kind = other.kind_name();
-                Err(Fault::wrong_type(format!("reflect: call of reflect.Value.Len on {kind} Value")))
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::List(list) => list.len(),
-            Self::Text(text) => text.len(),
-            Self::Map(len) => *len,
-        }
-    }
-
-    fn get(&self, index: usize) -> Result<Value, Fault> {
-        let found = match self {
-            Self::List(list) => list.get(index),
-            Self::Text(text) => text.as_bytes().get(index).map(|byte| Value::Byte(*byte)),
-            Self::Map(_) => {
-                return Err(Fault::wrong_type("reflect: call of reflect.Value.Index on map Value".to_owned()));
-            }
-        };
-        found.ok_or_else(|| Fault::new(EvalCode::OutOfRange, self.out_of_range().to_owned()))
-    }
-
-    fn out_of_range(&self) -> &'static str {
-        match self {
-            Self::List(list) if list.kind == ListKind::Pair => "reflect: array index out of range",
-            Self::Text(_) => "reflect: string index out of range",
-            _ => "reflect: slice index out of range",
-        }
-    }
-}
 
 struct Scope {
     collection: Collection,
@@ -314,7 +264,9 @@ impl<'p> Run<'p> {
             }
             operator => {
                 let right = self.node(&binary.right)?;
-                self.step(left.weight().min(right.weight()))?;
+                // All of a text is searched; to compare two values takes no longer than the smaller one.
+                let smaller = left.weight().min(right.weight());
+                self.step(if operator == Operator::Contains { left.weight() } else { smaller })?;
                 if operator == Operator::Equal {
                     same_kind(&binary.left, &binary.right, &left, &right)?;
                 }
@@ -330,8 +282,7 @@ impl<'p> Run<'p> {
             return Err(Fault::too_large("the pattern is too long"));
         }
         self.step(PATTERN_STEPS + text.weight())?;
-        let pattern =
-            Pattern::new(pattern).map_err(|message| Fault::new(EvalCode::InvalidValue, message))?;
+        let pattern = Pattern::new(pattern).map_err(|message| Fault::new(EvalCode::InvalidValue, message))?;
         Ok(Value::Bool(pattern.is_match(subject)))
     }
 
@@ -411,9 +362,8 @@ impl<'p> Run<'p> {
                     None => Err(cannot_fetch(&receiver, &Value::Text(Arc::clone(name))).into()),
                 };
             }
-            let callee = fetch(&receiver, &Value::Text(Arc::clone(name))).map_err(|fault| {
-                Fault { span: Some(call.callee.span), ..fault }
-            })?;
+            let callee = fetch(&receiver, &Value::Text(Arc::clone(name)))
+                .map_err(|fault| Fault { span: Some(call.callee.span), ..fault })?;
             return Ok(self.call_value(&callee, &arguments)?);
         }
         let callee = self.node(&call.callee)?;
@@ -429,14 +379,19 @@ impl<'p> Run<'p> {
                 }
                 for argument in arguments {
                     if !matches!(argument, Value::Text(_)) {
-                        let given =
-                            if matches!(argument, Value::Nil) { "interface {}" } else { argument.type_name() };
+                        let given = if matches!(argument, Value::Nil) {
+                            "interface {}"
+                        } else {
+                            argument.type_name()
+                        };
                         return Err(Fault::wrong_type(format!("reflect: Call using {given} as type string")));
                     }
                 }
                 Builtin::Split.call(arguments, self)
             }
-            Value::Nil => Err(Fault::wrong_type("reflect: call of reflect.Value.Call on zero Value".to_owned())),
+            Value::Nil => {
+                Err(Fault::wrong_type("reflect: call of reflect.Value.Call on zero Value".to_owned()))
+            }
             other => {
                 let kind = other.kind_name();
                 Err(Fault::wrong_type(format!("reflect: call of reflect.Value.Call on {kind} Value")))
@@ -591,18 +546,6 @@ impl<'p> Run<'p> {
     }
 }
 
-/// A value as the key of a map that takes any.
-pub(super) fn key(value: &Value) -> Result<Key, Fault> {
-    Key::of(value).ok_or_else(|| {
-        Fault::wrong_type(format!("runtime error: hash of unhashable type {}", value.type_name()))
-    })
-}
-
-fn not_assignable(value: &Value, wanted: &str) -> Fault {
-    let found = value.type_name();
-    Fault::wrong_type(format!("reflect.Value.MapIndex: value of type {found} is not assignable to type {wanted}"))
-}
-
 /// Of what must be a bool.
 fn truth(value: &Value) -> Result<bool, Fault> {
     match value {
@@ -638,87 +581,4 @@ fn same_kind(left: &Node, right: &Node, a: &Value, b: &Value) -> Result<(), Faul
         }
     }
     Ok(())
-}
-
-/// A value as Go's `%v` writes it in a message.
-fn brief(value: &Value) -> String {
-    super::text::shown(value, 200).unwrap_or_else(|| "…".to_owned())
-}
-
-fn cannot_fetch(base: &Value, property: &Value) -> Fault {
-    let message = format!("cannot fetch {} from {}", brief(property), base.type_name());
-    Fault::new(EvalCode::NoSuchKey, message)
-}
-
-pub(super) fn to_int(value: &Value) -> Result<i64, Fault> {
-    let number = value.number().map(Number::int);
-    number.ok_or_else(|| Fault::wrong_type(format!("invalid operation: int({})", value.type_name())))
-}
-
-/// `base[property]` and `base.property`.
-pub(super) fn fetch(base: &Value, property: &Value) -> Result<Value, Fault> {
-    match base {
-        Value::List(_) | Value::Text(_) => {
-            let collection = Collection::of(base.clone())?;
-            let index = to_int(property)?;
-            let length = i64::try_from(collection.len()).unwrap_or(i64::MAX);
-            let index = if index < 0 { length.wrapping_add(index) } else { index };
-            let place = usize::try_from(index);
-            place.ok().map_or_else(
-                || Err(Fault::new(EvalCode::OutOfRange, collection.out_of_range().to_owned())),
-                |place| collection.get(place),
-            )
-        }
-        Value::Map(map) => fetch_from_map(base, map, property),
-        _ => Err(cannot_fetch(base, property)),
-    }
-}
-
-fn fetch_from_map(base: &Value, map: &Map, property: &Value) -> Result<Value, Fault> {
-    let missing = match map.kind {
-        MapKind::Groups => Value::List(List::nil(ListKind::Any)),
-        _ => Value::Nil,
-    };
-    let wanted = match (map.kind, property) {
-        (MapKind::Any | MapKind::Groups, _) => key(property)?,
-        (MapKind::Environment, Value::Text(name)) if **name == *"Split" => return Ok(Value::Split),
-        (MapKind::Record(_), Value::Text(name)) => {
-            return map
-                .entries
-                .get(&Key::Text(Arc::clone(name)))
-                .cloned()
-                .ok_or_else(|| cannot_fetch(base, property));
-        }
-        (MapKind::Record(_), other) => return Err(Fault::conversion(other, "string")),
-        (_, Value::Text(text)) => Key::Text(Arc::clone(text)),
-        (_, Value::Nil) => Key::Text("".into()),
-        (_, other) => return Err(not_assignable(other, "string")),
-    };
-    Ok(map.entries.get(&wanted).cloned().unwrap_or(missing))
-}
-
-fn slice(base: &Value, from: &Value, to: &Value) -> Result<Value, Fault> {
-    let length = match base {
-        Value::List(list) => list.len(),
-        Value::Text(text) => text.len(),
-        _ => return Err(Fault::wrong_type(format!("cannot slice {}", brief(from)))),
-    };
-    let bound = |value: &Value| -> Result<usize, Fault> {
-        let index = to_int(value)?;
-        let length = i64::try_from(length).unwrap_or(i64::MAX);
-        let index = if index < 0 { length.wrapping_add(index) } else { index };
-        Ok(usize::try_from(index.clamp(0, length)).unwrap_or(0))
-    };
-    let (from, to) = (bound(from)?, bound(to)?);
-    let from = from.min(to);
-    match base {
-        Value::List(list) if list.kind == ListKind::Pair => {
-            Err(Fault::wrong_type("reflect.Value.Slice: slice of unaddressable array".to_owned()))
-        }
-        Value::List(list) => Ok(Value::List(list.slice(from, to))),
-        Value::Text(text) => text.get(from..to).map(Value::text).ok_or_else(|| {
-            Fault::invalid("the slice would cut a character of the text in two".to_owned())
-        }),
-        _ => Err(Fault::wrong_type(format!("cannot slice {}", brief(base)))),
-    }
 }

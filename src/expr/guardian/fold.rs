@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::builtins::Builtin;
 use super::kinds::{Kind, Type};
+use super::operators;
 use super::tree::{Binary, BuiltinCall, Form, Node, Operator, Sign};
 use super::value::{List, Value};
 use crate::expr::diagnostic::{Code, Diagnostic};
@@ -70,8 +71,10 @@ fn in_array(node: &mut Node) {
         return;
     }
     let form = if kind(left) == Kind::Int
-        && let Some(set) =
-            nodes.iter().map(|node| if let Form::Int(value) = node.form { Some(value) } else { None }).collect()
+        && let Some(set) = nodes
+            .iter()
+            .map(|node| if let Form::Int(value) = node.form { Some(value) } else { None })
+            .collect()
     {
         Form::IntSet(set)
     } else if let Some(set) = nodes.iter().map(|node| node.text().map(Arc::clone)).collect() {
@@ -216,7 +219,7 @@ fn arithmetic(operator: Operator, a: Literal, b: Literal) -> Option<Form> {
         Operator::Subtract => a - b,
         Operator::Multiply => a * b,
         Operator::Divide => a / b,
-        Operator::Power => a.powf(b),
+        Operator::Power => operators::power(a, b),
         _ => return None,
     }))
 }
@@ -325,7 +328,9 @@ fn filter_len(node: &mut Node) {
 /// The first or last element of a `filter` is found without making the list.
 fn filter_end(node: &mut Node, index: i64, end: Builtin, find: Builtin) {
     let (list, throws) = match &mut node.form {
-        Form::Member(member) if !member.optional && matches!(member.property.form, Form::Int(at) if at == index) => {
+        Form::Member(member)
+            if !member.optional && matches!(member.property.form, Form::Int(at) if at == index) =>
+        {
             (&mut *member.base, true)
         }
         Form::Builtin(call) if call.builtin == end => match call.arguments.as_mut_slice() {

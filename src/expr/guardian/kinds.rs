@@ -21,8 +21,6 @@ pub(super) enum Type {
     Month,
     Weekday,
     Slice(Arc<Type>),
-    /// `[2]interface {}`
-    Pair,
     /// From text to anything.
     TextMap,
     /// From anything to anything.
@@ -55,7 +53,6 @@ pub(super) enum Kind {
     Text,
     Struct,
     Slice,
-    Array,
     Map,
     Func,
 }
@@ -91,7 +88,6 @@ impl Type {
             Self::Text => Kind::Text,
             Self::Time => Kind::Struct,
             Self::Slice(_) => Kind::Slice,
-            Self::Pair => Kind::Array,
             Self::TextMap | Self::AnyMap | Self::GroupMap => Kind::Map,
             Self::Func(_) => Kind::Func,
         }
@@ -130,7 +126,7 @@ impl Type {
     }
 
     pub fn is_list(&self) -> bool {
-        matches!(self.kind(), Kind::Slice | Kind::Array)
+        self.kind() == Kind::Slice
     }
 
     pub fn is_map(&self) -> bool {
@@ -141,7 +137,6 @@ impl Type {
     pub fn element(&self) -> Option<Self> {
         match self {
             Self::Slice(element) => Some(Self::clone(element)),
-            Self::Pair => Some(Self::Any),
             _ => None,
         }
     }
@@ -196,7 +191,6 @@ impl fmt::Display for Type {
             Self::Month => "time.Month",
             Self::Weekday => "time.Weekday",
             Self::Slice(element) => return write!(f, "[]{element}"),
-            Self::Pair => "[2]interface {}",
             Self::TextMap => "map[string]interface {}",
             Self::AnyMap => "map[interface {}]interface {}",
             Self::GroupMap => "map[interface {}][]interface {}",

@@ -14,13 +14,14 @@ const NANOS: i64 = 1_000_000_000;
 /// `docs/decisions/0011-guardian-expressions.md`.
 pub(super) fn method(ty: &Type, name: &str) -> Option<Signature> {
     let (parameters, result, shown) = match (ty, name) {
-        (
-            Type::Time,
-            "Year" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "YearDay",
-        ) => (vec![], Type::Int, "func() int"),
+        (Type::Time, "Year" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "YearDay") => {
+            (vec![], Type::Int, "func() int")
+        }
         (Type::Time, "Month") => (vec![], Type::Month, "func() time.Month"),
         (Type::Time, "Weekday") => (vec![], Type::Weekday, "func() time.Weekday"),
-        (Type::Time, "Unix" | "UnixMilli" | "UnixMicro" | "UnixNano") => (vec![], Type::Int64, "func() int64"),
+        (Type::Time, "Unix" | "UnixMilli" | "UnixMicro" | "UnixNano") => {
+            (vec![], Type::Int64, "func() int64")
+        }
         (Type::Time, "After" | "Before" | "Equal") => (vec![Type::Time], Type::Bool, "func(time.Time) bool"),
         (Type::Time, "IsZero") => (vec![], Type::Bool, "func() bool"),
         (Type::Time, "Add") => (vec![Type::Duration], Type::Time, "func(time.Duration) time.Time"),
@@ -54,9 +55,19 @@ pub(super) fn type_of(value: &Value) -> Option<Type> {
 pub(super) fn call(receiver: &Value, name: &str, arguments: &[Value]) -> Result<Value, Fault> {
     let wrong = || {
         let given = arguments.first().unwrap_or(&Value::Nil);
-        Fault::wrong_type(format!("reflect: Call using {} as another type", given.type_name()))
+        // A whole number was made an int64 before it was found to be no duration.
+        let found = if matches!(given, Value::Int(_)) { "int64" } else { given.type_name() };
+        let wanted = if name == "Add" {
+            "time.Duration"
+        } else if name == "Format" {
+            "string"
+        } else {
+            "time.Time"
+        };
+        Fault::wrong_type(format!("interface conversion: interface {{}} is {found}, not {wanted}"))
     };
-    let parameters = type_of(receiver).and_then(|ty| method(&ty, name)).map_or(0, |found| found.parameters.len());
+    let parameters =
+        type_of(receiver).and_then(|ty| method(&ty, name)).map_or(0, |found| found.parameters.len());
     if arguments.len() != parameters {
         let what = if arguments.len() < parameters { "few" } else { "many" };
         return Err(Fault::wrong_type(format!("reflect: Call with too {what} input arguments")));
@@ -134,8 +145,18 @@ pub(super) fn difference(moment: Moment, other: Moment) -> i64 {
 /// How Go writes times, durations, months and weekdays.
 pub(super) fn shown(value: &Value) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let name = |names: &[&str], index: u32| names.get(index as usize).copied().unwrap_or("").to_owned();
@@ -207,7 +228,8 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (whole, tail) = rest.split_at(digits);
-        let fraction_digits = tail.strip_prefix('.').map(|tail| tail.bytes().take_while(u8::is_ascii_digit).count());
+        let fraction_digits =
+            tail.strip_prefix('.').map(|tail| tail.bytes().take_while(u8::is_ascii_digit).count());
         let (fraction, tail) = match fraction_digits {
             Some(count) => (tail.get(1..=count).unwrap_or(""), tail.get(count + 1..).unwrap_or("")),
             None => ("", tail),
@@ -229,7 +251,10 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
         };
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
         let part = whole.checked_mul(unit).and_then(|part| part.checked_add(fraction_of(fraction, unit)));
-        total = part.and_then(|part| total.checked_add(part)).filter(|sum| *sum <= 1 << 63).ok_or_else(invalid)?;
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .filter(|sum| *sum <= 1 << 63)
+            .ok_or_else(invalid)?;
         rest = tail;
     }
     if negative {
@@ -240,7 +265,12 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 }
 
 /// How much of a unit the digits after the point are; digits that no longer count are dropped.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "as Go does")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "as Go does"
+)]
 fn fraction_of(digits: &str, unit: u64) -> u64 {
     let digits = digits.get(..18).unwrap_or(digits);
     let scale = 10_f64.powi(i32::try_from(digits.len()).unwrap_or(0));

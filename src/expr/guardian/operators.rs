@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::access::{key, to_int};
 use super::builtins;
-use super::evaluate::{Fault, Run, key, to_int};
+use super::evaluate::{Fault, Run};
 use super::moment;
 use super::tree::Operator;
 use super::value::{Key, List, MapKind, Number, Value};
@@ -99,13 +100,12 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value, run: &mut Run<'_>
         }
         (Operator::Subtract, Value::Duration(a), Value::Duration(b)) => Value::Duration(a.wrapping_sub(*b)),
         (Operator::Multiply, Value::Duration(a), Value::Duration(b)) => Value::Duration(a.wrapping_mul(*b)),
-        (Operator::Multiply, Value::Duration(nanos), other) | (Operator::Multiply, other, Value::Duration(nanos)) => {
-            match other.number() {
-                Some(Number::Int(count)) => Value::Duration(nanos.wrapping_mul(count)),
-                Some(Number::Float(count)) => Value::Float(Number::Int(*nanos).float() * count),
-                None => return Err(undefined(operator, left, right)),
-            }
-        }
+        (Operator::Multiply, Value::Duration(nanos), other)
+        | (Operator::Multiply, other, Value::Duration(nanos)) => match other.number() {
+            Some(Number::Int(count)) => Value::Duration(nanos.wrapping_mul(count)),
+            Some(Number::Float(count)) => Value::Float(Number::Int(*nanos).float() * count),
+            None => return Err(undefined(operator, left, right)),
+        },
         _ => return Err(undefined(operator, left, right)),
     })
 }
@@ -183,7 +183,7 @@ fn finite_power(x: f64, y: f64) -> f64 {
     if fraction != 0.0 && x < 0.0 {
         return f64::NAN;
     }
-    if whole >= 9.223_372_036_854_775_8e18 {
+    if whole >= 9_223_372_036_854_775_808.0 {
         return if x == -1.0 {
             1.0
         } else if (x.abs() < 1.0) == (y > 0.0) {
@@ -205,7 +205,7 @@ fn finite_power(x: f64, y: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "less than 2^63")]
     let mut rest = whole as i64;
     while rest != 0 {
-        if xe < -(1 << 12) || 1 << 12 < xe {
+        if !(-4096..=4096).contains(&xe) {
             exponent += xe;
             break;
         }
@@ -280,9 +280,7 @@ pub(super) fn contains(needle: &Value, haystack: &Value) -> Result<bool, Fault> 
             };
             Ok(map.entries.contains_key(&wanted))
         }
-        other => {
-            Err(Fault::wrong_type(format!("operator \"in\" not defined on {}", other.type_name())))
-        }
+        other => Err(Fault::wrong_type(format!("operator \"in\" not defined on {}", other.type_name()))),
     }
 }
 

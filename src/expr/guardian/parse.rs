@@ -9,12 +9,8 @@ use super::tree::{Binary, BuiltinCall, Call, Form, Member, Node, Operator, Point
 use super::value::Key;
 use crate::expr::diagnostic::{Code, Diagnostic, Span};
 
-const UNARY: &[(&str, Sign, u32)] = &[
-    ("not", Sign::Not, 50),
-    ("!", Sign::Not, 50),
-    ("-", Sign::Minus, 90),
-    ("+", Sign::Plus, 90),
-];
+const UNARY: &[(&str, Sign, u32)] =
+    &[("not", Sign::Not, 50), ("!", Sign::Not, 50), ("-", Sign::Minus, 90), ("+", Sign::Plus, 90)];
 
 const PIPE: (&str, u32) = ("|", 0);
 
@@ -235,7 +231,8 @@ impl<'t> Parser<'t> {
             }
             Kind::String => {
                 self.next()?;
-                Node::new(Form::Text(token.text.as_str().into()), token.span)
+                // Nothing can follow a literal: `"a".b` is a fault.
+                return Ok(Node::new(Form::Text(token.text.as_str().into()), token.span));
             }
             _ if token.is(Kind::Bracket, "[") => self.array(token)?,
             _ if token.is(Kind::Bracket, "{") => self.map(token)?,
@@ -247,13 +244,18 @@ impl<'t> Parser<'t> {
     fn number(&self, token: &Token) -> Parsed<Form> {
         let text = token.text.replace('_', "");
         let out_of_range = |kind: &str, call: &str| {
-            self.fault(format!("invalid {kind} literal: strconv.{call}: parsing {text:?}: value out of range"))
+            self.fault(format!(
+                "invalid {kind} literal: strconv.{call}: parsing {text:?}: value out of range"
+            ))
         };
         let no_number = |kind: &str, call: &str| {
             self.fault(format!("invalid {kind} literal: strconv.{call}: parsing {text:?}: invalid syntax"))
         };
         if let Some((_, digits)) = text.split_once('x') {
-            if !text.starts_with("0x") || digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            if !text.starts_with("0x")
+                || digits.is_empty()
+                || !digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+            {
                 return Err(no_number("hex", "ParseInt"));
             }
             return i64::from_str_radix(digits, 16)

@@ -18,7 +18,8 @@ impl Pattern {
     /// # Errors
     /// The message of Go, or one of ours where the pattern is too large for us.
     pub fn new(text: &str) -> Result<Self, String> {
-        let rewritten = Rewriter { text, at: 0, output: String::with_capacity(text.len() * 2), groups: 0 }.run()?;
+        let rewritten =
+            Rewriter { text, at: 0, output: String::with_capacity(text.len() * 2), groups: 0 }.run()?;
         RegexBuilder::new(&rewritten)
             .size_limit(PROGRAM_MAX_BYTES)
             .dfa_size_limit(PROGRAM_MAX_BYTES)
@@ -26,9 +27,7 @@ impl Pattern {
             .build()
             .map(Self)
             .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => {
-                    parsing("expression too large", text)
-                }
+                regex::Error::CompiledTooBig(_) => parsing("expression too large", text),
                 _ => parsing("invalid or unsupported pattern", text),
             })
     }
@@ -181,7 +180,10 @@ impl<'t> Rewriter<'t> {
             && !flags.ends_with('-');
         let opens = rest.get(length..).is_some_and(|rest| rest.starts_with(':'));
         if !well_formed || (flags.is_empty() && !opens) {
-            return Err(parsing("invalid or unsupported Perl syntax", self.since(start)));
+            // Up to the first letter that is wrong.
+            let good = flags.chars().take_while(|flag| matches!(flag, 'i' | 'm' | 's' | 'U' | '-')).count();
+            let piece: String = self.since(start).chars().take(good + 3).collect();
+            return Err(parsing("invalid or unsupported Perl syntax", &piece));
         }
         self.groups += usize::from(opens);
         self.output.push_str(self.since(start));
@@ -319,11 +321,16 @@ impl<'t> Rewriter<'t> {
         if !is_name {
             return Err(parsing("invalid character class range", self.since(start)));
         }
-        Ok(if name == "Any" {
-            if negated { r"[^\s\S]".to_owned() } else { r"[\s\S]".to_owned() }
-        } else {
-            format!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' })
-        })
+        if name == "Any" {
+            return Ok(if negated { r"[^\s\S]" } else { r"[\s\S]" }.to_owned());
+        }
+        // Go knows general categories by one or two letters, and scripts by their names.
+        let property = if name.len() <= 2 { "gc" } else { "sc" };
+        let class = format!(r"\{}{{{property}={name}}}", if negated { 'P' } else { 'p' });
+        if Regex::new(&class).is_err() {
+            return Err(parsing("invalid character class range", self.since(start)));
+        }
+        Ok(class)
     }
 
     fn class(&mut self) -> Rewritten {
@@ -344,13 +351,6 @@ impl<'t> Rewriter<'t> {
                 self.output.push(']');
                 return Ok(());
             }
-            // A dash is a dash only at one of the ends.
-            if next == '-' && !first && !self.rest().starts_with("-]") {
-                let from = self.at;
-                self.at += 1;
-                self.next();
-                return Err(parsing("invalid character class range", self.since(from)));
-            }
             first = false;
             self.class_item()?;
         }
@@ -363,7 +363,8 @@ impl<'t> Rewriter<'t> {
             && let Some(name) = rest.find(":]").and_then(|end| rest.get(..end + 2))
         {
             self.at += name.len();
-            let known = ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct"];
+            let known =
+                ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct"];
             let more = ["space", "upper", "word", "xdigit"];
             let inner = name.trim_matches(['[', ':', ']']).trim_start_matches('^');
             if !known.contains(&inner) && !more.contains(&inner) {
@@ -437,9 +438,21 @@ mod tests {
         ] {
             assert_eq!(Pattern::new(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }
-        for pattern in
-            ["a**", "(", ")", "[b-a]", "*a", r"\1", r"\q", "a{1001}", "(?x)a", "[a", r"(?=a)", "(a{1000}){1000}", "x{2}{3}"]
-        {
+        for pattern in [
+            "a**",
+            "(",
+            ")",
+            "[b-a]",
+            "*a",
+            r"\1",
+            r"\q",
+            "a{1001}",
+            "(?x)a",
+            "[a",
+            r"(?=a)",
+            "(a{1000}){1000}",
+            "x{2}{3}",
+        ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
     }

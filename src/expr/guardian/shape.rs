@@ -212,17 +212,12 @@ static RESOURCE_RECORD: Shape = Shape::Fields(&[
     ("GroupType", &PLAIN),
 ]);
 
-static RESPONSE: Shape = Shape::Fields(&[
-    ("status", &PLAIN),
-    ("status_code", &PLAIN),
-    ("headers", &OPEN),
-    ("body", &OPEN),
-]);
+static RESPONSE: Shape =
+    Shape::Fields(&[("status", &PLAIN), ("status_code", &PLAIN), ("headers", &OPEN), ("body", &OPEN)]);
 
 /// A warning for every field that there is not, in the order of their places. The tree is as it was parsed.
 pub(super) fn check(text: &str, place: Place, node: &mut Node) -> Vec<Diagnostic> {
-    let mut walker =
-        Walker { text, place, elements: Vec::new(), variables: Vec::new(), found: Vec::new() };
+    let mut walker = Walker { text, place, elements: Vec::new(), variables: Vec::new(), found: Vec::new() };
     walker.shape(node);
     walker.found.sort_by_key(|fault| fault.span.start);
     walker.found
@@ -272,10 +267,9 @@ impl Walker<'_> {
             Form::Builtin(call) => self.builtin(call),
             _ => {
                 let mut children = Vec::new();
-                node.each_child(&mut |child| children.push(std::mem::replace(
-                    child,
-                    Node { form: Form::Nil, span: None, ty: None },
-                )));
+                node.each_child(&mut |child| {
+                    children.push(std::mem::replace(child, Node { form: Form::Nil, span: None, ty: None }))
+                });
                 for child in &mut children {
                     self.shape(child);
                 }
@@ -331,8 +325,7 @@ impl Walker<'_> {
             Shape::Plain => format!("the value has no fields, so no {name}"),
             Shape::List(_) => format!("a list has no field {name}"),
         };
-        let mut fault =
-            Diagnostic::new(self.text, Code::UndeclaredField, span.unwrap_or_default(), message);
+        let mut fault = Diagnostic::new(self.text, Code::UndeclaredField, span.unwrap_or_default(), message);
         fault.severity = Severity::Warning;
         self.found.push(fault);
         &OPEN

@@ -34,7 +34,7 @@ fn show(value: &Value, output: &mut Limited) -> std::fmt::Result {
         Value::Bool(value) => write!(output, "{value}"),
         Value::Int(value) => write!(output, "{value}"),
         Value::Byte(value) => write!(output, "{value}"),
-        Value::Float(value) => output.write_str(&float(*value, -4, 21, 2)),
+        Value::Float(value) => output.write_str(&float(*value, -4, 6, 2)),
         Value::Text(text) => output.write_str(text),
         Value::List(list) => {
             output.write_char('[')?;

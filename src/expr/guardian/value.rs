@@ -313,9 +313,9 @@ impl Value {
                 Self::List(List::of(ListKind::Any, items).ok_or(TooLarge)?)
             }
             serde_json::Value::Object(entries) => {
-                let entries = entries.iter().map(|(key, value)| {
-                    below(value).map(|value| (Key::Text(key.as_str().into()), value))
-                });
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| below(value).map(|value| (Key::Text(key.as_str().into()), value)));
                 Self::Map(Map::of(MapKind::Text, entries.collect::<Result<_, _>>()?).ok_or(TooLarge)?)
             }
         })
@@ -372,8 +372,8 @@ impl Value {
             Self::Bool(value) => !value,
             Self::Int(value) | Self::Duration(value) => *value == 0,
             Self::Byte(value) => *value == 0,
-            // As Go has it, negative zero is not the zero value.
-            Self::Float(value) => value.to_bits() == 0,
+            // Go before 1.22 did not count negative zero.
+            Self::Float(value) => *value == 0.0,
             Self::Text(text) => text.is_empty(),
             Self::List(list) => match list.kind {
                 ListKind::Pair => list.iter().all(|item| item.is_nil()),
@@ -452,7 +452,10 @@ impl Value {
             }
             (Self::Map(a), Self::Map(b)) => {
                 let same = |((k, v), (l, w)): ((&Key, &Self), (&Key, &Self))| k == l && v.is_identical(w);
-                a.kind == b.kind && a.is_nil == b.is_nil && a.len() == b.len() && a.iter().zip(b.iter()).all(same)
+                a.kind == b.kind
+                    && a.is_nil == b.is_nil
+                    && a.len() == b.len()
+                    && a.iter().zip(b.iter()).all(same)
             }
             _ => false,
         }
@@ -497,7 +500,9 @@ impl Number {
     pub fn int(self) -> i64 {
         match self {
             Self::Int(value) => value,
-            Self::Float(value) if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) => {
+            Self::Float(value)
+                if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) =>
+            {
                 value as i64
             }
             Self::Float(_) => i64::MIN,

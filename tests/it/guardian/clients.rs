@@ -42,3 +42,154 @@ async fn apply_creates_and_then_updates() {
         server.stop().await;
     }
 }
+
+/// No update is lost, whoever comes at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn updates_that_meet_each_get_a_version_of_their_own() {
+    const UPDATES: u32 = 40;
+    for compat in ["default", "strict"] {
+        let server = server(&[("guardian-compat", compat)]).await;
+        let channel = server.channel().await;
+        let mut client = GuardianServiceClient::new(channel.clone());
+        let create = goto::CreatePolicyRequest { policy: Some(policy("busy")), dry_run: false };
+        client.create_policy(create).await.unwrap();
+        let updates = (0..UPDATES).map(|n| {
+            let mut client = GuardianServiceClient::new(channel.clone());
+            tokio::spawn(async move {
+                let policy = goto::Policy { description: n.to_string(), ..policy("busy") };
+                let update =
+                    goto::UpdatePolicyRequest { id: "busy".to_owned(), policy: Some(policy), dry_run: false };
+                let policy = client.update_policy(update).await.unwrap().into_inner().policy.unwrap();
+                (policy.version, policy.description)
+            })
+        });
+        let mut answered = Vec::new();
+        for update in updates.collect::<Vec<_>>() {
+            answered.push(update.await.unwrap());
+        }
+        answered.sort();
+        let versions: Vec<u32> = answered.iter().map(|(version, _)| *version).collect();
+        assert_eq!(versions, (2..=UPDATES + 1).collect::<Vec<_>>());
+        for (version, description) in answered {
+            let get = goto::GetPolicyRequest { id: "busy".to_owned(), version };
+            let found = client.get_policy(get).await.unwrap().into_inner().policy.unwrap();
+            assert_eq!(found.description, description, "version {version}");
+        }
+        server.stop().await;
+    }
+}
+
+/// Of creates of one id that meet, one wins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_creates_that_meet_one_wins() {
+    let server = server(&[]).await;
+    let channel = server.channel().await;
+    let creates = (0..16).map(|_| {
+        let mut client = GuardianServiceClient::new(channel.clone());
+        let create = goto::CreatePolicyRequest { policy: Some(policy("one")), dry_run: false };
+        tokio::spawn(async move { client.create_policy(create).await.map_err(|status| status.code()) })
+    });
+    let mut won = 0;
+    for create in creates.collect::<Vec<_>>() {
+        match create.await.unwrap() {
+            Ok(_) => won += 1,
+            Err(code) => assert_eq!(code, Code::AlreadyExists),
+        }
+    }
+    assert_eq!(won, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_ours_is_unimplemented() {
+    let server = server(&[]).await;
+    let mut client = GuardianServiceClient::new(server.channel().await);
+    let code = |status: tonic::Status| status.code();
+    let appeal = client.create_appeal(goto::CreateAppealRequest::default()).await;
+    assert_eq!(appeal.map_err(code).unwrap_err(), Code::Unimplemented);
+    let providers = client.list_providers(goto::ListProvidersRequest {}).await;
+    assert_eq!(providers.map_err(code).unwrap_err(), Code::Unimplemented);
+    let approval = client.update_approval(goto::UpdateApprovalRequest::default()).await;
+    assert_eq!(approval.map_err(code).unwrap_err(), Code::Unimplemented);
+    server.stop().await;
+}
+
+/// An update without an id never gets to REST.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_needs_an_id() {
+    for compat in ["default", "strict"] {
+        let server = server(&[("guardian-compat", compat)]).await;
+        let mut client = GuardianServiceClient::new(server.channel().await);
+        let update = goto::UpdatePolicyRequest { policy: Some(policy("x")), ..Default::default() };
+        let refused = client.update_policy(update).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().ends_with("id can't be empty"), "{}", refused.message());
+        let get = client.get_policy(goto::GetPolicyRequest::default()).await.unwrap_err();
+        assert_eq!((get.code(), get.message()), (Code::NotFound, "policy not found"));
+        server.stop().await;
+    }
+}
+
+/// The older family: the same policies, with the two fields that only it has, on a port of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_older_family_has_the_same_policies() {
+    use countersign::pb::raystack::guardian::v1beta1 as raystack;
+    use raystack::guardian_service_client::GuardianServiceClient as RaystackClient;
+
+    let server = server(&[("raystack-grpc-listen", "127.0.0.1:0")]).await;
+    let second = server.raystack_grpc_addr().unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{second}")).unwrap();
+    let mut old = RaystackClient::new(channel.connect().await.unwrap());
+    let mut new = GuardianServiceClient::new(server.channel().await);
+
+    let step = raystack::policy::ApprovalStep {
+        name: "owner".to_owned(),
+        strategy: "manual".to_owned(),
+        approvers: vec!["owner@corp.example".to_owned()],
+        ..Default::default()
+    };
+    let policy = raystack::Policy {
+        id: "old".to_owned(),
+        title: "The old one".to_owned(),
+        steps: vec![step],
+        appeal: Some(raystack::PolicyAppealConfig { allow_on_behalf: true, ..Default::default() }),
+        ..Default::default()
+    };
+    let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: false };
+    let created = old.create_policy(create).await.unwrap().into_inner().policy.unwrap();
+    assert_eq!((created.title.as_str(), created.version), ("The old one", 1));
+    assert_eq!(created.created_by, "anonymous");
+
+    let get = goto::GetPolicyRequest { id: "old".to_owned(), version: 1 };
+    let seen = new.get_policy(get).await.unwrap().into_inner().policy.unwrap();
+    assert_eq!(seen.steps[0].approvers, ["owner@corp.example"]);
+    assert!(seen.custom_steps.is_none() && seen.stages.is_empty());
+
+    let staged = goto::Policy {
+        stages: vec!["one".to_owned()],
+        steps: vec![ApprovalStep { stage: "one".to_owned(), ..super::clients::step("owner") }],
+        ..super::clients::policy("old")
+    };
+    let update = goto::UpdatePolicyRequest { id: "old".to_owned(), policy: Some(staged), dry_run: false };
+    new.update_policy(update).await.unwrap();
+    let get = raystack::GetPolicyRequest { id: "old".to_owned(), version: 2 };
+    let seen = old.get_policy(get).await.unwrap().into_inner().policy.unwrap();
+    assert_eq!((seen.title.as_str(), seen.version), ("", 2));
+    let get = raystack::GetPolicyRequest { id: "old".to_owned(), version: 1 };
+    let seen = old.get_policy(get).await.unwrap().into_inner().policy.unwrap();
+    assert_eq!(seen, created);
+
+    let listed = old.list_policies(raystack::ListPoliciesRequest {}).await.unwrap().into_inner().policies;
+    assert_eq!(listed.iter().map(|policy| policy.version).collect::<Vec<_>>(), [1, 2]);
+    let get = raystack::GetPolicyPreferencesRequest { id: "old".to_owned(), version: 1 };
+    let appeal = old.get_policy_preferences(get).await.unwrap().into_inner().appeal.unwrap();
+    assert!(appeal.allow_on_behalf);
+
+    // The older family knows one provider only.
+    let iam = raystack::policy::Iam { provider: "shield".to_owned(), ..Default::default() };
+    let policy = raystack::Policy { iam: Some(iam), ..policy };
+    let update = raystack::UpdatePolicyRequest { id: "old".to_owned(), policy: Some(policy), dry_run: true };
+    let refused = old.update_policy(update).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    server.stop().await;
+}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builtin;
-use crate::expr::guardian::evaluate::{Fault, Run, fetch, key};
+use crate::expr::guardian::access::{fetch, key};
+use crate::expr::guardian::evaluate::{Fault, Run};
 use crate::expr::guardian::value::{Key, List, ListKind, Map, MapKind, Value};
 
 pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
@@ -125,7 +126,10 @@ fn sort(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> Result<Valu
     }
     if rows.len() > 1
         && let Some((by, _)) = rows.first()
-        && !matches!(by, Value::Int(_) | Value::Text(_) | Value::Duration(_) | Value::Month(_) | Value::Weekday(_))
+        && !matches!(
+            by,
+            Value::Int(_) | Value::Text(_) | Value::Duration(_) | Value::Month(_) | Value::Weekday(_)
+        )
     {
         let kind = if matches!(by, Value::Nil) { "interface" } else { by.kind_name() };
         return Err(Fault::wrong_type(format!("sort: unsupported type {kind}")));
@@ -147,7 +151,12 @@ fn no_text(value: &Value) -> Fault {
 fn sort_value(item: &Value, field: &Arc<str>) -> Result<Value, Fault> {
     let Value::Map(map) = item else { return Ok(item.clone()) };
     let found = map.entries.get(&Key::Text(Arc::clone(field))).cloned();
-    found.ok_or_else(|| Fault::new(crate::expr::evaluate::EvalCode::NoSuchKey, "cannot deref <invalid reflect.Value>".to_owned()))
+    found.ok_or_else(|| {
+        Fault::new(
+            crate::expr::evaluate::EvalCode::NoSuchKey,
+            "cannot deref <invalid reflect.Value>".to_owned(),
+        )
+    })
 }
 
 fn ordered(a: &Value, b: &Value) -> Ordering {

@@ -26,9 +26,11 @@ pub(super) fn int(value: &Value) -> Result<Value, Fault> {
     if let Value::Text(text) = value {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
         let number = text.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        return number.map(Value::Int).ok_or_else(|| Fault::invalid(format!("invalid operation: int({text})")));
+        return number
+            .map(Value::Int)
+            .ok_or_else(|| Fault::invalid(format!("invalid operation: int({text})")));
     }
-    super::super::evaluate::to_int(value).map(Value::Int)
+    crate::expr::guardian::access::to_int(value).map(Value::Int)
 }
 
 pub(super) fn float(value: &Value) -> Result<Value, Fault> {
@@ -39,16 +41,20 @@ pub(super) fn float(value: &Value) -> Result<Value, Fault> {
         },
         other => match other.number() {
             Some(number) => Ok(Value::Float(number.float())),
-            None => {
-                Err(Fault::wrong_type(format!("invalid operation: float({})", other.type_name())))
-            }
+            None => Err(Fault::wrong_type(format!("invalid operation: float({})", other.type_name()))),
         },
     }
 }
 
 /// Decimal floats as Go reads them. Its hexadecimal floats are not among them.
 fn parse_float(text: &str) -> Option<f64> {
-    let number: f64 = text.parse().ok()?;
+    let bytes = text.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let separates = |(at, _): (usize, &str)| is_digit(at.checked_sub(1)) && is_digit(Some(at + 1));
+    if !text.match_indices('_').all(separates) {
+        return None;
+    }
+    let number: f64 = text.replace('_', "").parse().ok()?;
     let named = text.trim_start_matches(['+', '-']).starts_with(|first: char| first.is_ascii_alphabetic());
     (number.is_finite() || named).then_some(number)
 }
@@ -118,7 +124,7 @@ fn median(numbers: &[Number]) -> f64 {
     sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 0 { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) }
+    if sorted.len().is_multiple_of(2) { f64::midpoint(at(middle - 1), at(middle)) } else { at(middle) }
 }
 
 /// `duration` and `date`.
@@ -134,9 +140,7 @@ pub(super) fn moment(builtin: Builtin, arguments: &[Value]) -> Result<Value, Fau
         Some(name) if **name == *"Local" || name.starts_with(['+', '-']) => {
             return Err(Fault::invalid(format!("unknown time zone {name}")));
         }
-        Some(name) => {
-            Zone::parse(name).map_err(|_| Fault::invalid(format!("unknown time zone {name}")))?
-        }
+        Some(name) => Zone::parse(name).map_err(|_| Fault::invalid(format!("unknown time zone {name}")))?,
         None => Zone::UTC,
     };
     if let Some(layout) = layout {

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Builtin, text_of};
-use crate::expr::guardian::evaluate::{Fault, Run, to_int};
+use crate::expr::guardian::access::to_int;
+use crate::expr::guardian::evaluate::{Fault, Run};
 use crate::expr::guardian::text::{self, NoJson};
 use crate::expr::guardian::value::{List, ListKind, MapKind, Value};
 
@@ -23,6 +24,9 @@ pub(super) fn type_of(value: &Value) -> &'static str {
         Value::Text(_) => "string",
         Value::List(_) => "array",
         Value::Map(map) if matches!(map.kind, MapKind::Record(_)) => "struct",
+        Value::Map(map) if map.kind == MapKind::Environment => {
+            "github.com/goto/guardian/pkg/evaluator.ExprParam"
+        }
         Value::Map(_) => "map",
         Value::Split => "func",
         Value::Time(_) | Value::Duration(_) | Value::Month(_) | Value::Weekday(_) => value.type_name(),
@@ -56,8 +60,12 @@ pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> 
     if builtin == B::Repeat {
         return repeat(argument(0), argument(1), run);
     }
+    if matches!(builtin, B::TrimPrefix | B::TrimSuffix) {
+        return trim_affix(builtin, argument(0), arguments.get(1));
+    }
     let subject = text_of(argument(0))?;
-    let at = |place: Option<usize>| Value::Int(place.and_then(|place| i64::try_from(place).ok()).unwrap_or(-1));
+    let at =
+        |place: Option<usize>| Value::Int(place.and_then(|place| i64::try_from(place).ok()).unwrap_or(-1));
     match builtin {
         B::Trim => match arguments.get(1) {
             None => Ok(Value::text(subject.trim())),
@@ -66,15 +74,6 @@ pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> 
                 Ok(Value::text(subject.trim_matches(|letter: char| set.contains(letter))))
             }
         },
-        B::TrimPrefix | B::TrimSuffix => {
-            let affix = arguments.get(1).map(text_of).transpose()?.map_or(" ", |affix| affix);
-            let rest = if builtin == B::TrimPrefix {
-                subject.strip_prefix(affix)
-            } else {
-                subject.strip_suffix(affix)
-            };
-            Ok(Value::text(rest.unwrap_or(subject)))
-        }
         B::Upper => made(subject.chars().map(upper).collect(), run),
         B::Lower => made(subject.chars().map(lower).collect(), run),
         B::Split | B::SplitAfter => split(builtin, arguments, run),
@@ -88,6 +87,15 @@ pub(super) fn call(builtin: Builtin, arguments: &[Value], run: &mut Run<'_>) -> 
         B::FromBase64 => from_base64(subject, run),
         _ => Ok(Value::Nil),
     }
+}
+
+/// The affix, a blank unless it is given, is looked at before the text.
+fn trim_affix(builtin: Builtin, text: &Value, affix: Option<&Value>) -> Result<Value, Fault> {
+    let affix = affix.map(text_of).transpose()?.map_or(" ", |affix| affix);
+    let text = text_of(text)?;
+    let prefix = builtin == Builtin::TrimPrefix;
+    let rest = if prefix { text.strip_prefix(affix) } else { text.strip_suffix(affix) };
+    Ok(Value::text(rest.unwrap_or(text)))
 }
 
 /// One letter for one letter: what would become several stays as it is.
@@ -120,9 +128,10 @@ fn from_json(text: &str) -> Result<Value, Fault> {
 fn from_base64(text: &str, run: &mut Run<'_>) -> Result<Value, Fault> {
     // Go skips line breaks.
     let text = text.replace(['\r', '\n'], "");
-    let bytes = STANDARD.decode(text).map_err(|error| Fault::invalid(format!("illegal base64 data: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Fault::invalid("the decoded bytes are no UTF-8".to_owned()))?;
+    let bytes =
+        STANDARD.decode(text).map_err(|error| Fault::invalid(format!("illegal base64 data: {error}")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Fault::invalid("the decoded bytes are no UTF-8".to_owned()))?;
     made(text, run)
 }
 
@@ -131,7 +140,8 @@ fn join(arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
     let list = match arguments.first() {
         Some(Value::List(list)) if matches!(list.kind, ListKind::Any | ListKind::Text) => list,
         other => {
-            let name = other.map_or("<nil>", Value::type_name);
+            let name =
+                other.filter(|other| !matches!(other, Value::Nil)).map_or("%!s(<nil>)", Value::type_name);
             return Err(Fault::wrong_type(format!("invalid argument for join (type {name})")));
         }
     };
@@ -166,9 +176,11 @@ fn replace(arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
     let [text, from, to, rest @ ..] = arguments else { return Ok(Value::Nil) };
     // The count is looked at last, but all texts before any work is done.
     let (text, from, to) = (text_of(text)?, text_of(from)?, text_of(to)?);
-    let count = rest.first().map(to_int).transpose()?.map_or(usize::MAX, |count| {
-        usize::try_from(count).unwrap_or(usize::MAX)
-    });
+    let count = rest
+        .first()
+        .map(to_int)
+        .transpose()?
+        .map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let found = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&**from).count() };
     run.grow_text(text.len().saturating_add(found.min(count).saturating_mul(to.len())))?;
     Ok(Value::text(&text.replacen(&**from, to, count)))
