@@ -37,6 +37,11 @@ pub const STEPS_MAX: usize = 256;
 /// The most requirements in one policy.
 pub const REQUIREMENTS_MAX: usize = 128;
 
+/// The most references to other policies in the requirements of one policy; each is followed when it is stored.
+pub const REFERENCES_MAX: usize = 64;
+/// The most approvers in one policy that are evaluated when it is stored: each may cost the whole budget of an evaluation.
+pub const EARLY_APPROVERS_MAX: u32 = 16;
+
 /// Whether faults of Guardian's are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod clients;
+mod hostile;
 mod workflows;
 
 use crate::harness::{Server, settings};

@@ -1,10 +1,12 @@
 //! What a document refers to: whether the policies are there, and whether requirements come back to where they began.
 
 use super::Doing;
-use crate::app::{App, Error};
+use super::write::too_large;
+use crate::app::{App, DOCUMENT_MAX_BYTES, Error};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::{self, Lint, Surroundings};
 use crate::policy::{Path, Report, Warning};
+use prost::Message;
 use std::collections::BTreeSet;
 
 /// How many policies are read to find a cycle.
@@ -20,6 +22,11 @@ impl App {
         policy: &Policy,
         around: Surroundings,
     ) -> Result<Vec<String>, Error> {
+        // Before anything looks at it, because what that costs grows with it.
+        let bytes = policy.encoded_len();
+        if bytes > DOCUMENT_MAX_BYTES {
+            return Err(too_large(bytes));
+        }
         let compiled = guardian::compile(policy, around);
         let compiled = compiled.map_err(|refused| self.guardian.refusal(doing, *refused))?;
         let found = self.check_guardian_references(policy).await?;

@@ -48,8 +48,7 @@ impl App {
         secrets::seal(&mut sealed, |place, plain| keys.seal(self.clock.as_ref(), &aad(id, place), plain))?;
         let bytes = sealed.encoded_len();
         if bytes > DOCUMENT_MAX_BYTES {
-            let message = format!("{bytes} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
-            return Err(invalid("", "DOCUMENT_TOO_LARGE", message));
+            return Err(too_large(bytes));
         }
         Ok(sealed)
     }
@@ -89,6 +88,11 @@ impl App {
             }
         }
     }
+}
+
+pub(super) fn too_large(bytes: usize) -> Error {
+    let message = format!("{bytes} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
+    invalid("", "DOCUMENT_TOO_LARGE", message)
 }
 
 fn is_zero(time: &Timestamp) -> bool {

@@ -2,6 +2,7 @@
 //! approvers; so a fault is a lint.
 
 use super::super::Path;
+use super::EARLY_APPROVERS_MAX;
 use super::approver::is_email;
 use super::findings::{Findings, Wording};
 use crate::expr::guardian::{
@@ -46,7 +47,10 @@ pub(super) fn check(findings: &mut Findings, path: &Path<'_>, place: Place, text
     match language::compile(place, text) {
         Ok(program) => {
             program.warnings().iter().for_each(|warning| findings.lint_expression(path, warning));
-            if let Some(fault) = fault_of_constant(&program, place, text) {
+            if program.parameters().is_empty()
+                && findings.may_evaluate()
+                && let Some(fault) = fault_of_constant(&program, place, text)
+            {
                 findings.lint(path, "EXPRESSION_RESULT", fault);
             }
             Some(program)
@@ -89,6 +93,12 @@ pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, tex
         }
     };
     program.warnings().iter().for_each(|warning| findings.lint_expression(path, warning));
+    if !findings.may_evaluate() {
+        let message =
+            format!("at most {EARLY_APPROVERS_MAX} approvers of a policy are expressions of this kind");
+        findings.limit(path, "APPROVERS_TOO_MANY", message);
+        return;
+    }
     match program.evaluate(&EMPTY_APPEAL) {
         Err(error) => {
             let wording = said(format!("evaluating expression: {}", error.as_guardian_says(text)));
@@ -100,7 +110,9 @@ pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, tex
             findings.refuse(path, "APPROVER_NIL", message, Wording::Panic);
         }
         Ok(Value::Text(_) | Value::List(_)) => {
-            if let Some(fault) = fault_of_constant(&program, Place::Approvers, text) {
+            if program.parameters().is_empty()
+                && let Some(fault) = fault_of_constant(&program, Place::Approvers, text)
+            {
                 findings.lint(path, "EXPRESSION_RESULT", fault);
             }
         }
@@ -115,9 +127,6 @@ pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, tex
 
 /// What is wrong with the result of an expression that does not depend on any appeal.
 fn fault_of_constant(program: &Program, place: Place, text: &str) -> Option<String> {
-    if !program.parameters().is_empty() {
-        return None;
-    }
     let value = match program.evaluate(&Parameters::new(DateTime::UNIX_EPOCH)) {
         Ok(value) => value,
         Err(error) => return Some(format!("whatever the appeal, {}", sentence(&error))),

@@ -4,7 +4,7 @@
 //! noted here is Guardian's order, and decides its text.
 
 use super::super::{Path, Report, Violations, Warning};
-use super::{Compat, Lint, Refused, Said, Surroundings};
+use super::{Compat, EARLY_APPROVERS_MAX, Lint, Refused, Said, Surroundings};
 use crate::expr::Diagnostic;
 
 /// What stands before every text of its validation.
@@ -30,11 +30,13 @@ pub(super) struct Findings {
     around: Surroundings,
     report: Report,
     wordings: Vec<Wording>,
+    /// How many expressions have been evaluated.
+    evaluated: u32,
 }
 
 impl Findings {
     pub(super) fn new(around: Surroundings) -> Findings {
-        Findings { around, report: Report::default(), wordings: Vec::new() }
+        Findings { around, report: Report::default(), wordings: Vec::new(), evaluated: 0 }
     }
 
     pub(super) fn around(&self) -> Surroundings {
@@ -43,6 +45,12 @@ impl Findings {
 
     pub(super) fn is_strict(&self) -> bool {
         self.around.compat == Compat::Strict
+    }
+
+    /// Whether one more expression may be evaluated: a document is bounded in what its checks cost, too.
+    pub(super) fn may_evaluate(&mut self) -> bool {
+        self.evaluated += 1;
+        self.evaluated <= EARLY_APPROVERS_MAX
     }
 
     /// A fault that Guardian refuses, too.

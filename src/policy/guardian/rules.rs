@@ -2,7 +2,7 @@
 
 use super::super::Path;
 use super::findings::{Findings, Wording};
-use super::{ID_MAX_BYTES, REQUIREMENTS_MAX, STEPS_MAX, approver, duration, iam, tags};
+use super::{ID_MAX_BYTES, REFERENCES_MAX, REQUIREMENTS_MAX, STEPS_MAX, approver, duration, iam, tags};
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy_appeal_config::MetadataSource};
 use crate::pb::json::{Kind, Value};
 use prost_types::Timestamp;
@@ -207,7 +207,14 @@ fn check_limits(findings: &mut Findings, policy: &Policy) {
         let wording = Wording::Storing(NUL.to_owned());
         findings.refuse(&id, "ID_INVALID", "an id cannot have the character 0", wording);
     }
+    let appeals = policy.requirements.iter().flat_map(|requirement| &requirement.appeals);
+    let references = appeals.filter(|appeal| appeal.policy.is_some()).count();
+    if references > REFERENCES_MAX {
+        let message = format!("{references} references to policies; the limit is {REFERENCES_MAX}");
+        findings.limit(&root.field("requirements"), "REFERENCES_TOO_MANY", message);
+    }
     for (field, count, limit) in [
+        ("stages", policy.stages.len(), STEPS_MAX),
         ("steps", policy.steps.len(), STEPS_MAX),
         ("requirements", policy.requirements.len(), REQUIREMENTS_MAX),
     ] {
