@@ -17,6 +17,7 @@ pub mod store;
 pub mod app;
 pub mod rpc;
 pub mod gateway;
+pub mod auth;
 pub mod telemetry;
 pub mod config;
 pub mod server;

@@ -2,6 +2,7 @@
 
 use super::status;
 use crate::app::{Answer, Caller, Error};
+use crate::auth::ANONYMOUS;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 
@@ -14,8 +15,6 @@ const WARNING: &str = "countersign-warning";
 const WARNINGS_MAX_BYTES: usize = 4096;
 /// What each line counts beside its text: its key, and what RFC 9113 (section 6.5.2) adds to every header.
 const WARNING_OVERHEAD_BYTES: usize = WARNING.len() + 32;
-/// The principal of calls that nobody authenticated.
-const ANONYMOUS: &str = "anonymous";
 
 /// The request message, and who sent it. `method` is the full name of the RPC.
 pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Caller, T), Status> {
