@@ -36,6 +36,11 @@ pub mod c1 {
     }
 }
 
+/// Package `countersign`: our own API.
+pub mod countersign {
+    package!(v1, "countersign.v1");
+}
+
 /// Package `gotocompany`: Guardian's dialect.
 pub mod gotocompany {
     /// Package `gotocompany.guardian`.

@@ -6,13 +6,14 @@
 //!
 //! In reading order: `approval` has the stage that asks people, `wait` the one that lets time pass, `route` chooses the
 //! sequence of a request, `entry` says what a request may and must say before it runs, and `requirement` what else happens
-//! once it was approved.
+//! once it was approved. `world` is what a workflow runs on: the request, and the directory of people and resources.
 
 mod approval;
 mod entry;
 mod requirement;
 mod route;
 mod wait;
+pub mod world;
 
 pub use approval::{
     Agent, AgentFailure, AgentMode, Approval, Approver, Escalation, EscalationTarget, GroupRef, Nobody,
