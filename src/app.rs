@@ -20,7 +20,7 @@ mod replay;
 mod search;
 mod secrets;
 mod workflows;
-mod world;
+pub mod world;
 mod words;
 mod write;
 
@@ -32,7 +32,6 @@ pub use guardian::{Guardian, Rotated};
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
 pub use secrets::{Keys, KeysError};
 pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
-pub use world::{LINKS_MAX, THINGS_MAX, USERS_MAX};
 
 use crate::pb;
 use crate::store::table::Key;

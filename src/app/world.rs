@@ -8,9 +8,9 @@ mod json;
 mod people;
 mod request;
 
-pub(super) use json::{attributes, to_json};
-pub(super) use people::directory;
-pub(super) use request::request;
+pub use json::{attributes, to_json, to_object};
+pub use people::directory;
+pub use request::request;
 
 use crate::policy::{Path, Report};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,7 +25,7 @@ pub const LINKS_MAX: usize = 200_000;
 pub const ID_MAX_BYTES: usize = 512;
 
 /// A point in time; refused if there is no such.
-pub(super) fn time(
+pub fn time(
     report: &mut Report,
     path: &Path<'_>,
     given: Option<&prost_types::Timestamp>,
@@ -41,7 +41,7 @@ pub(super) fn time(
 }
 
 /// A span of time of 0 or more.
-pub(super) fn span(
+pub fn span(
     report: &mut Report,
     path: &Path<'_>,
     given: Option<&prost_types::Duration>,
@@ -61,7 +61,7 @@ pub(super) fn span(
 }
 
 /// The value of an enum; a number that it does not have is refused and counts as its zero.
-pub(super) fn choice<E: TryFrom<i32> + Default>(report: &mut Report, path: &Path<'_>, number: i32) -> E {
+pub fn choice<E: TryFrom<i32> + Default>(report: &mut Report, path: &Path<'_>, number: i32) -> E {
     E::try_from(number).unwrap_or_else(|_| {
         report.refuse(path, "ENUM_VALUE_UNKNOWN", format!("{number} is not a value of this enum"));
         E::default()

@@ -5,7 +5,7 @@ use crate::expr::{Attributes, Json};
 use crate::pb::json::{Entry, Kind, Struct, Value};
 
 /// The attributes of somebody or something.
-pub(in crate::app) fn attributes(given: Option<&Struct>) -> Attributes {
+pub fn attributes(given: Option<&Struct>) -> Attributes {
     let entries = given.into_iter().flat_map(|given| &given.fields);
     entries.map(|Entry { key, value }| (key.clone(), attribute(value.as_ref()))).collect()
 }
@@ -24,7 +24,7 @@ fn attribute(value: Option<&Value>) -> Json {
 }
 
 /// A value as plain JSON; a number that JSON cannot write is null.
-pub(in crate::app) fn to_json(value: Option<&Value>) -> serde_json::Value {
+pub fn to_json(value: Option<&Value>) -> serde_json::Value {
     match value.and_then(|value| value.kind.as_ref()) {
         None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
         Some(Kind::NumberValue(number)) => (*number).into(),
@@ -36,7 +36,7 @@ pub(in crate::app) fn to_json(value: Option<&Value>) -> serde_json::Value {
 }
 
 /// An object as plain JSON.
-pub(in crate::app) fn to_object(object: &Struct) -> serde_json::Map<String, serde_json::Value> {
+pub fn to_object(object: &Struct) -> serde_json::Map<String, serde_json::Value> {
     let members = object.fields.iter();
     members.map(|Entry { key, value }| (key.clone(), to_json(value.as_ref()))).collect()
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The directory. Faults are reported below `at`; one with faults must not be used.
-pub(in crate::app) fn directory(report: &mut Report, at: &Path<'_>, given: &pb::Directory) -> Directory {
+pub fn directory(report: &mut Report, at: &Path<'_>, given: &pb::Directory) -> Directory {
     if !check_sizes(report, at, given) {
         return Directory::default();
     }

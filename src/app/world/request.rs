@@ -8,7 +8,7 @@ use crate::policy::{Path, Report};
 use crate::workflow::world::{self, Directory, Request, TaskKind};
 
 /// The request, and what kind of task it is if it says so. Faults are reported below `at`; one with faults must not be used.
-pub(in crate::app) fn request(
+pub fn request(
     report: &mut Report,
     at: &Path<'_>,
     given: &pb::Request,
