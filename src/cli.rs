@@ -3,8 +3,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod remote;
 mod rotate_keys;
 mod serve;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -107,7 +109,7 @@ pub fn run(
     let command = Cli::command().mut_subcommand("serve", with_variables);
     let matches = command.try_get_matches_from(args)?;
     match Cli::from_arg_matches(&matches)?.command {
-        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
     }

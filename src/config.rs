@@ -27,6 +27,12 @@ pub use value::{KeySource, OptionalAddress, Size, Span};
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
 /// Names the TOML file, as `--config` does.
 pub const ENV_CONFIG: &str = "COUNTERSIGN_CONFIG";
+/// Names the service to the commands that are its clients, as `--server` does.
+pub const ENV_SERVER: &str = "COUNTERSIGN_SERVER";
+/// Holds the token of those commands, as `--token` does.
+pub const ENV_TOKEN: &str = "COUNTERSIGN_TOKEN";
+/// What the other commands read; whoever has it set for them can serve all the same.
+const ENV_OF_CLIENTS: [&str; 2] = [ENV_SERVER, ENV_TOKEN];
 /// Below this an HTTP/1 request head does not fit into the transport's read buffer.
 const HEADER_MIN_BYTES: u32 = 8 * 1024;
 
@@ -236,7 +242,7 @@ fn from_environment(
             continue;
         }
         let Some(setting) = TABLE.iter().find(|setting| setting.variable() == name) else {
-            if injected_by_kubernetes(name) {
+            if ENV_OF_CLIENTS.contains(&name) || injected_by_kubernetes(name) {
                 continue;
             }
             return Err(Error::UnknownVariable(name.to_owned()));

@@ -10,8 +10,11 @@ mod source;
 mod stored;
 mod tree;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 
+use super::remote::{self, Remote};
+use super::terminal::printable;
 use super::{FAILED, Failure, USAGE};
 use crate::workflow::Nobody;
 use dialect::{Checked, Dialect, Reference};
@@ -36,24 +39,28 @@ pub(super) struct Args {
     /// How findings are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: print::Format,
-    /// Look up references to other policies on this service, http://HOST:PORT.
+    /// Look up references to other policies on this service, http://HOST:PORT or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    credentials: remote::Credentials,
     /// What an approval does that finds nobody and does not say: block, skip or deny, as the service is set.
     #[arg(long, value_name = "WHAT", default_value_t = Nobody::default())]
     empty_approvers: Nobody,
 }
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
     let dialect = dialect::named(args.dialect, args.empty_approvers).map_err(Failure::usage)?;
-    let stock = args.server.as_deref().map(Stock::connect).transpose().map_err(Failure::usage)?;
+    // Only a server that is named is asked: without one, this command needs none.
+    let remote = args.server.map(|url| Remote::connect(url, args.credentials, env)).transpose()?;
+    let stock = remote.map(Stock::new);
     let mut run = Run { dialect, stock, format: args.format, tally: Tally::default() };
     let mut unread = false;
     for name in &args.files {
         match Source::read(name) {
             Ok(source) => run.check(&source)?,
             Err(sentence) => {
-                eprintln!("countersign: {}", print::printable(&sentence));
+                eprintln!("countersign: {}", printable(&sentence));
                 unread = true;
             }
         }
@@ -91,7 +98,7 @@ impl Run {
         self.tally.references += references.len();
         if let Some(stock) = &mut self.stock {
             for reference in &references {
-                findings.extend(stock.fault(reference).map_err(Failure::usage)?);
+                findings.extend(stock.fault(reference)?);
             }
         }
         findings.sort_by_key(|finding| finding.offset);

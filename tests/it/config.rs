@@ -154,6 +154,12 @@ fn what_kubernetes_injects_is_passed_over() {
 }
 
 #[test]
+fn what_clients_read_is_passed_over() {
+    let settings = from_env(&[("COUNTERSIGN_SERVER", "https://there"), ("COUNTERSIGN_TOKEN", "t")]).unwrap();
+    assert_eq!(settings.to_toml(), from_env(&[]).unwrap().to_toml());
+}
+
+#[test]
 fn values_and_their_bounds() {
     let cases = [
         ("COUNTERSIGN_REQUEST_DEADLINE", "500ms", true),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::finding::{Excerpt, Finding, Severity};
 use super::source::Source;
+use crate::cli::terminal::printable;
 
 /// Characters of one line of an expression that are shown around what is meant.
 const EXCERPT_MAX_CHARS: usize = 160;
@@ -71,18 +72,6 @@ fn caret(out: &mut impl Write, Excerpt { text, place }: &Excerpt) -> io::Result<
     let pad = start - first + dots(before).len();
     let carets = end.min(first + EXCERPT_MAX_CHARS).saturating_sub(start).max(1);
     writeln!(out, "{INDENT}{}{}", " ".repeat(pad), "^".repeat(carets))
-}
-
-/// `text` on one line that no terminal takes for orders.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
-        }
-        out
-    })
 }
 
 /// One line of `--format json`. Members are only ever added.
