@@ -163,7 +163,7 @@ impl From<store::Error> for Error {
                 tracing::error!(%error, "a stored record is damaged");
                 Error::Damaged
             }
-            store::Error::Conflict { .. } | store::Error::TooLarge { .. } => {
+            store::Error::Conflict { .. } | store::Error::TooLarge { .. } | store::Error::Reserved { .. } => {
                 Error::Internal(error.to_string())
             }
         }

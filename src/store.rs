@@ -14,6 +14,8 @@
 //!   still take back. One `get` or one `scan` sees one moment.
 //! - Every commit has its own revision, ascending; every record carries the revision of the commit that wrote
 //!   it.
+//! - The entries that batches have for the journal are there exactly if the batches are, in the order of the
+//!   commits, numbered without a gap and chained ([`journal`]).
 //! - A reader of the change feed that falls behind is told so and never holds a writer up.
 
 use std::fmt;
@@ -33,6 +35,7 @@ mod changes;
 mod committer;
 mod directory;
 mod group;
+pub mod journal;
 mod memory;
 mod record;
 mod sled;
@@ -179,6 +182,8 @@ pub enum Write {
 pub struct Batch {
     pub conditions: Vec<Condition>,
     pub writes: Vec<Write>,
+    /// What goes into the journal with them, in this order.
+    pub journal: Vec<journal::Payload>,
 }
 
 impl Batch {
@@ -219,9 +224,22 @@ impl Batch {
         self
     }
 
+    /// Adds an entry to the journal, if the batch takes effect.
+    pub fn journal(&mut self, payload: impl Into<Bytes>) -> &mut Batch {
+        self.journal.push(journal::Payload::new(payload.into()));
+        self
+    }
+
+    /// Whether the batch does nothing but check its conditions.
+    #[must_use]
+    pub fn only_checks(&self) -> bool {
+        self.writes.is_empty() && self.journal.is_empty()
+    }
+
     /// Refuses what no engine could keep, and returns the size of the rest, in bytes.
     fn check_size(&self) -> Result<usize, Error> {
-        if self.writes.len() > BATCH_MAX_ITEMS || self.conditions.len() > BATCH_MAX_ITEMS {
+        let items = [self.writes.len(), self.conditions.len(), self.journal.len()];
+        if items.iter().any(|items| *items > BATCH_MAX_ITEMS) {
             return Err(Error::TooLarge { what: "number of items in a batch", limit: BATCH_MAX_ITEMS });
         }
         let mut bytes = 0;
@@ -233,10 +251,22 @@ impl Batch {
             if key.len() > KEY_MAX_BYTES {
                 return Err(Error::TooLarge { what: "key in bytes", limit: KEY_MAX_BYTES });
             }
+            if key.first() == Some(&journal::JOURNAL_TABLE) {
+                return Err(Error::Reserved { key: key.clone() });
+            }
             if value_bytes > VALUE_MAX_BYTES {
                 return Err(Error::TooLarge { what: "value in bytes", limit: VALUE_MAX_BYTES });
             }
             bytes += key.len() + value_bytes;
+        }
+        for payload in &self.journal {
+            if payload.len() > journal::ENTRY_MAX_BYTES {
+                return Err(Error::TooLarge {
+                    what: "entry of the journal in bytes",
+                    limit: journal::ENTRY_MAX_BYTES,
+                });
+            }
+            bytes += payload.len();
         }
         if bytes > BATCH_MAX_BYTES {
             return Err(Error::TooLarge { what: "batch in bytes", limit: BATCH_MAX_BYTES });
@@ -272,6 +302,9 @@ pub enum Error {
     /// Send less. Nothing was written.
     #[error("over the limit: {what}, at most {limit}")]
     TooLarge { what: &'static str, limit: usize },
+    /// Write elsewhere: the key is one of the journal's. Nothing was written.
+    #[error("the key {} belongs to the journal", key.escape_ascii())]
+    Reserved { key: Vec<u8> },
     /// Try again in a moment: too many commits are waiting. Nothing was written.
     #[error("too many commits are waiting")]
     Busy,
@@ -302,8 +335,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Bytes, Stored)>, Error>>;
 
-    /// Applies `batch`. One without writes only checks its conditions, and gets the latest revision. The
-    /// batch is handed over when this is called, not when the future is first polled. When the future is
+    /// Applies `batch`. One without writes and without entries for the journal only checks its conditions, and
+    /// gets the latest revision. The batch is handed over when this is called, not when the future is first polled. When the future is
     /// dropped before it is done, the batch takes effect or does not.
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Committed, Error>>;
 

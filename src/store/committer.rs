@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::changes::Feed;
 use super::group::{Change, Records, Staged, check};
+use super::journal::{self, Writing};
 use super::sled::{Disk, Writes};
 use super::{Batch, Committed, Error, GroupStats, Health, OnGroup, Revision, Write, record};
 
@@ -128,13 +129,14 @@ impl Queue {
 pub(super) fn start(
     disk: Arc<Disk>,
     shared: Arc<Shared>,
+    head: journal::Head,
     on_group: Option<OnGroup>,
     ended: oneshot::Sender<()>,
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX_COMMITS);
     let queue = Queue { sender, shared: shared.clone() };
     let revision = shared.read().revision;
-    let committer = Committer { disk, shared, on_group, revision, refusal: None };
+    let committer = Committer { disk, shared, on_group, revision, head, refusal: None };
     let thread = std::thread::Builder::new().name("store-committer".to_owned()).spawn(move || {
         // The alarm must outlive everything that may panic, and `ended` everything that holds a file.
         let _ended = ended;
@@ -164,6 +166,8 @@ struct Committer {
     on_group: Option<OnGroup>,
     /// The last revision given out.
     revision: Revision,
+    /// The end of the journal.
+    head: journal::Head,
     /// Why nothing is committed any more.
     refusal: Option<Error>,
 }
@@ -173,6 +177,7 @@ struct Plan {
     staged: Staged,
     writes: Writes,
     revision: Revision,
+    journal: Writing,
     outcomes: Vec<Answer>,
 }
 
@@ -208,7 +213,8 @@ impl Committer {
         if let Err(error) = refused {
             return jobs.iter().map(|_| Err(error.clone())).collect();
         }
-        let plan = self.plan(jobs);
+        let mut plan = self.plan(jobs);
+        let head = plan.write_journal();
         if plan.staged.is_empty() {
             return plan.outcomes;
         }
@@ -216,6 +222,7 @@ impl Committer {
         match self.disk.write(plan.revision, plan.writes) {
             Ok(fsync) => {
                 self.revision = plan.revision;
+                self.head = head;
                 self.publish(jobs, &plan.outcomes, fsync);
                 plan.outcomes
             }
@@ -234,6 +241,7 @@ impl Committer {
             staged: Staged::new(),
             writes: Writes::default(),
             revision: self.revision,
+            journal: Writing::after(self.head),
             outcomes: Vec::with_capacity(jobs.len()),
         };
         for job in jobs {
@@ -255,7 +263,7 @@ impl Committer {
         let done = std::mem::take(&mut visible.pending);
         for (job, outcome) in jobs.iter().zip(outcomes) {
             if let Ok(committed) = outcome
-                && !job.batch.writes.is_empty()
+                && !job.batch.only_checks()
             {
                 stats.commits += 1;
                 stats.bytes += job.bytes;
@@ -277,7 +285,7 @@ impl Plan {
     /// Adds the batch to the group if its conditions hold after what is already in it. All or nothing.
     fn add(&mut self, batch: &Batch, disk: &Disk) -> Result<Revision, Error> {
         check(&batch.conditions, disk, &self.staged)?;
-        if batch.writes.is_empty() {
+        if batch.only_checks() {
             return Ok(self.revision);
         }
         let before =
@@ -301,7 +309,18 @@ impl Plan {
                 }
             }
         }
+        batch.journal.iter().for_each(|payload| self.journal.add(payload));
         Ok(self.revision)
+    }
+
+    /// Adds the journal of the whole group to its writes, and returns where the chain ends then.
+    fn write_journal(&mut self) -> journal::Head {
+        let (records, head) = std::mem::take(&mut self.journal).finish();
+        for (key, value) in records {
+            self.writes.put(&key, record::encode(&key, self.revision, &value));
+            self.staged.insert(key, Change { before: None, after: Some(self.revision) });
+        }
+        head
     }
 
     /// The encoded record that readers go on seeing until the group is durable.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::changes::Feed;
+use super::journal::{Head, Writing};
 use super::{
     Batch, BoxFuture, CONDITION_RANGE_MAX_RECORDS, Changes, Committed, Condition, Direction, Engine, Error,
     Health, KeyRange, Revision, SCAN_MAX_RECORDS, Stored, Write,
@@ -26,13 +27,16 @@ pub(super) struct Memory {
 struct State {
     records: BTreeMap<Vec<u8>, Stored>,
     revision: Revision,
+    /// The end of the journal.
+    head: Head,
     /// Gone once the store is closed.
     feed: Option<Feed>,
 }
 
 impl Memory {
     pub(super) fn new() -> Memory {
-        let state = State { records: BTreeMap::new(), revision: 0, feed: Some(Feed::new()) };
+        let (records, head) = (BTreeMap::new(), Head::default());
+        let state = State { records, revision: 0, head, feed: Some(Feed::new()) };
         Memory { state: RwLock::new(state), health: watch::Sender::new(Health::Ready) }
     }
 
@@ -96,7 +100,7 @@ impl State {
                 return Err(Error::Conflict { condition: index, key });
             }
         }
-        if batch.writes.is_empty() {
+        if batch.only_checks() {
             return Ok(Committed { revision: self.revision });
         }
         self.revision += 1;
@@ -113,6 +117,13 @@ impl State {
                 }
             }
         }
+        let mut journal = Writing::after(self.head);
+        batch.journal.iter().for_each(|payload| journal.add(payload));
+        let (records, head) = journal.finish();
+        for (key, value) in records {
+            self.records.insert(key, Stored { revision: self.revision, value: value.into() });
+        }
+        self.head = head;
         Ok(Committed { revision: self.revision })
     }
 }

@@ -27,6 +27,7 @@ use super::changes::Feed;
 use super::committer::{self, Queue, Shared, Visible, timed};
 use super::directory::{DataDirectory, OpenError};
 use super::group::{DiskItem, Found, Records, merged};
+use super::journal::{self, Section};
 use super::{
     Batch, BoxFuture, Changes, Committed, Device, Direction, Engine, Error, Health, KeyRange, Options,
     Revision, SCAN_MAX_RECORDS, Stored, record,
@@ -73,7 +74,7 @@ impl Writes {
 }
 
 impl Disk {
-    fn open(path: &Path, options: Options) -> Result<(Disk, Revision), OpenError> {
+    fn open(path: &Path, options: Options) -> Result<(Disk, Revision, journal::Head), OpenError> {
         let directory = DataDirectory::take(path)?;
         let damaged = |why: String| OpenError::Damaged { path: path.to_owned(), why };
         let config = sled::Config::new()
@@ -102,13 +103,14 @@ impl Disk {
             reserve_bytes: options.reserve_bytes,
             directory,
         };
-        let revision = match catch_unwind(AssertUnwindSafe(|| disk.verify())) {
-            Ok(Ok(revision)) => revision,
+        let verified = catch_unwind(AssertUnwindSafe(|| Ok((disk.verify()?, disk.journal_head()?))));
+        let (revision, head) = match verified {
+            Ok(Ok(verified)) => verified,
             Ok(Err(why)) => return Err(damaged(why)),
             Err(_) => return Err(damaged("a part of it cannot be read".to_owned())),
         };
         disk.directory.begin().map_err(io_error)?;
-        Ok((disk, revision))
+        Ok((disk, revision, head))
     }
 
     /// Reads every record once, and returns the last revision given out. The error says what is wrong.
@@ -134,6 +136,17 @@ impl Disk {
             return Err("it has side files, which are not safe against a power cut".to_owned());
         }
         Ok(revision)
+    }
+
+    /// Where the journal ends. That its last record is one is all that is looked at.
+    fn journal_head(&self) -> Result<journal::Head, String> {
+        let Some(last) = self.range(&journal::range()).next_back() else {
+            return Ok(journal::Head::default());
+        };
+        let (key, raw) = last.map_err(|error| error.to_string())?;
+        let stored = record::decode(&key, &raw).map_err(|error| error.to_string())?;
+        let section = Section::read(&key, &stored.value).map_err(|error| error.to_string())?;
+        Ok(section.head())
     }
 
     /// The revision noted under `key` about the store itself; 0 = none yet.
@@ -250,11 +263,11 @@ struct Writer {
 impl Sled {
     pub(super) fn open(path: &Path, options: Options) -> Result<Sled, OpenError> {
         let on_group = options.on_group.clone();
-        let (disk, revision) = Disk::open(path, options)?;
+        let (disk, revision, head) = Disk::open(path, options)?;
         let disk = Arc::new(disk);
         let shared = Arc::new(Shared::new(disk.clone(), revision));
         let (ended_sender, ended) = oneshot::channel();
-        let (queue, thread) = committer::start(disk, shared.clone(), on_group, ended_sender)
+        let (queue, thread) = committer::start(disk, shared.clone(), head, on_group, ended_sender)
             .map_err(|error| OpenError::from_io(path, &error))?;
         Ok(Sled { shared, writer: Mutex::new(Some(Writer { queue, thread, ended })) })
     }

@@ -12,7 +12,7 @@ use countersign::store::{
     VALUE_MAX_BYTES,
 };
 
-use crate::store_suite::{decide_in_one_group, sled_options};
+use crate::store_suite::{decide_in_one_group, journal, sled_options};
 
 fn open(path: &Path) -> Arc<dyn Engine> {
     store::open(sled_options(path)).unwrap()
@@ -48,7 +48,10 @@ async fn a_store_opened_again_has_everything() {
         assert_eq!(value(&*engine, "gone").await, None);
         let mut batch = Batch::new();
         batch.put(format!("k{round}"), format!("v{round}")).put("gone", "");
+        batch.journal(format!("j{round}"));
         engine.commit(batch).await.unwrap();
+        let entries = journal(&*engine).await.0;
+        assert_eq!(entries, (0..=round).map(|n| format!("j{n}").into_bytes()).collect::<Vec<_>>());
         let mut batch = Batch::new();
         batch.delete("gone");
         last = engine.commit(batch).await.unwrap().revision;
@@ -321,12 +324,13 @@ async fn nobody_sees_a_group_before_it_is_durable() {
     let mut feed = engine.changes();
 
     let mut batch = Batch::new();
-    batch.put("changed", "new").delete("deleted").put("added", "new");
+    batch.put("changed", "new").delete("deleted").put("added", "new").journal("new");
     let answer = tokio::spawn(engine.commit(batch));
     reached.recv().unwrap();
     assert_eq!(value(&*engine, "changed").await.unwrap(), b"old");
     assert_eq!(value(&*engine, "deleted").await.unwrap(), b"old");
     assert_eq!(value(&*engine, "added").await, None);
+    assert_eq!(journal(&*engine).await.0, [[0_u8; 0]; 0]);
     let found = engine.scan(KeyRange::all(), Direction::Ascending, 10).await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"changed"[..], b"deleted"]);
     assert!(found.iter().all(|(_, stored)| stored.revision == revision));
@@ -337,7 +341,8 @@ async fn nobody_sees_a_group_before_it_is_durable() {
     let committed = answer.await.unwrap().unwrap();
     assert_eq!(feed.next().await.unwrap().revision, committed.revision);
     assert_eq!(value(&*engine, "changed").await.unwrap(), b"new");
-    let found = engine.scan(KeyRange::all(), Direction::Descending, 10).await.unwrap();
+    assert_eq!(journal(&*engine).await.0, [b"new"]);
+    let found = engine.scan(KeyRange::all().before(&[0xFF]), Direction::Descending, 10).await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"changed"[..], b"added"]);
     drop(go_on);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use countersign::store::journal::{self, ENTRY_MAX_BYTES, Head, Section};
 use countersign::store::{
     self, BATCH_MAX_BYTES, BATCH_MAX_ITEMS, Batch, Changed, ChangesError, Direction, Engine, Error, Health,
     KEY_MAX_BYTES, KeyRange, Location, Options, SCAN_MAX_RECORDS, VALUE_MAX_BYTES,
@@ -56,6 +57,9 @@ engine_suite![
     changes_come_in_order_and_are_visible_by_then,
     a_slow_reader_is_told_and_stops_nobody,
     after_close_nothing_works,
+    the_journal_has_what_took_effect_and_nothing_else,
+    entries_of_many_writers_are_numbered_and_chained,
+    what_the_journal_cannot_take_is_refused,
 ];
 
 async fn put(engine: &dyn Engine, key: &str, value: &str) -> u64 {
@@ -397,6 +401,90 @@ async fn after_close_nothing_works(opened: Opened) {
     assert_eq!(engine.changes().next().await, Err(ChangesError::Closed));
     assert!(matches!(&*health.borrow_and_update(), Health::NotReady { .. }));
     engine.close().await;
+}
+
+/// Every entry of the journal, once it is known that they are numbered without a gap and that every hash is right; and
+/// where the chain ends.
+pub async fn journal(engine: &dyn Engine) -> (Vec<Vec<u8>>, Head) {
+    let mut head = Head::default();
+    let mut entries = Vec::new();
+    let mut range = journal::range();
+    loop {
+        let found = engine.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await.unwrap();
+        let Some((last, _)) = found.last() else { return (entries, head) };
+        range = range.after(last);
+        for (key, stored) in found {
+            let section = Section::read(&key, &stored.value).unwrap();
+            assert_eq!((section.first, section.before), (head.number + 1, head.hash));
+            for payload in &section.payloads {
+                head = head.followed_by(payload);
+                entries.push(payload.to_vec());
+            }
+            assert_eq!(section.head(), head);
+        }
+    }
+}
+
+async fn the_journal_has_what_took_effect_and_nothing_else(opened: Opened) {
+    let engine = opened.engine;
+    assert_eq!(journal(&*engine).await, (Vec::new(), Head::default()));
+    let mut feed = engine.changes();
+    let mut batch = Batch::new();
+    batch.put("k", "").journal("one").journal("two");
+    let first = engine.commit(batch).await.unwrap().revision;
+    assert_eq!(feed.next().await.unwrap().writes, [Changed::Put { key: b"k".to_vec() }]);
+    let mut batch = Batch::new();
+    batch.require_absent("k").put("k", "").journal("of a batch that did not take effect");
+    assert!(matches!(engine.commit(batch).await, Err(Error::Conflict { .. })));
+    let mut batch = Batch::new();
+    batch.journal("three, with nothing beside it");
+    let second = engine.commit(batch).await.unwrap().revision;
+    assert!(second > first);
+    assert_eq!(feed.next().await.unwrap().revision, second);
+    let (entries, _) = journal(&*engine).await;
+    assert_eq!(entries, [&b"one"[..], b"two", b"three, with nothing beside it"]);
+    let up_to = engine.scan(journal::range_up_to(2), Direction::Descending, 1).await.unwrap();
+    assert_eq!(Section::read(&up_to[0].0, &up_to[0].1.value).unwrap().first, 1);
+}
+
+async fn entries_of_many_writers_are_numbered_and_chained(opened: Opened) {
+    let engine = opened.engine;
+    let answers: Vec<_> = (0..300)
+        .map(|index| {
+            let mut batch = Batch::new();
+            batch.put(format!("{index}"), "").journal(vec![7; index]);
+            engine.commit(batch)
+        })
+        .collect();
+    for answer in answers {
+        answer.await.unwrap();
+    }
+    let (entries, head) = journal(&*engine).await;
+    let lengths: Vec<usize> = entries.iter().map(Vec::len).collect();
+    assert_eq!(
+        (lengths, head.number),
+        ((0..300).collect(), 300),
+        "in the order in which they were handed over"
+    );
+}
+
+async fn what_the_journal_cannot_take_is_refused(opened: Opened) {
+    let engine = opened.engine;
+    let mut batch = Batch::new();
+    batch.journal(vec![0; ENTRY_MAX_BYTES]);
+    engine.commit(batch).await.unwrap();
+    let mut batch = Batch::new();
+    batch.put("k", "").journal(vec![0; ENTRY_MAX_BYTES + 1]);
+    let refused = engine.commit(batch).await;
+    assert!(matches!(refused, Err(Error::TooLarge { limit: ENTRY_MAX_BYTES, .. })), "{refused:?}");
+    assert_eq!(text(&*engine, "k").await, None);
+    let records = engine.scan(journal::range(), Direction::Ascending, 1).await.unwrap();
+    let key = records[0].0.to_vec();
+    for batch in [Batch::new().put(key.clone(), ""), Batch::new().delete(key.clone())] {
+        let refused = engine.commit(batch.clone()).await;
+        assert_eq!(refused, Err(Error::Reserved { key: key.clone() }));
+    }
+    assert_eq!(journal(&*engine).await.0, [vec![0; ENTRY_MAX_BYTES]]);
 }
 
 /// One step of the model test. Keys and revisions are drawn from few, so that steps meet.
