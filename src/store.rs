@@ -236,6 +236,16 @@ impl Batch {
         self.writes.is_empty() && self.journal.is_empty()
     }
 
+    /// Only the conditions of this batch, once it is known that an engine would take the rest.
+    ///
+    /// # Errors
+    ///
+    /// As `commit` has them for a batch that is too large or writes where it may not.
+    pub fn without_effect(self) -> Result<Batch, Error> {
+        self.check_size()?;
+        Ok(Batch { conditions: self.conditions, ..Batch::default() })
+    }
+
     /// Refuses what no engine could keep, and returns the size of the rest, in bytes.
     fn check_size(&self) -> Result<usize, Error> {
         let items = [self.writes.len(), self.conditions.len(), self.journal.len()];

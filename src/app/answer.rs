@@ -11,6 +11,9 @@ pub struct Caller {
     pub if_match: Option<String>,
     /// `Idempotency-Key`: the same key gets the same answer.
     pub idempotency_key: Option<String>,
+    /// `countersign-validate-only`: everything is checked and nothing is written (AIP-163). The answer is what would be
+    /// stored, without the id and the etag that only a write gives.
+    pub validate_only: bool,
 }
 
 /// A response, and what travels beside it.

@@ -95,6 +95,17 @@ impl App {
         Ok(etag)
     }
 
+    /// Commits what a caller asked for, as [`App::commit`]. For one who only wants to know whether it would work, the store
+    /// looks at the conditions, and at whether it takes writes at all, and that is all.
+    pub(super) async fn commit_for(
+        &self,
+        caller: &Caller,
+        batch: Batch,
+    ) -> Result<Option<store::Revision>, Error> {
+        let batch = if caller.validate_only { batch.without_effect()? } else { batch };
+        self.commit(batch).await
+    }
+
     /// Commits, and waits until lists and searches show it; `None` means that another write got in between and the operation must start again.
     pub(super) async fn commit(&self, batch: Batch) -> Result<Option<store::Revision>, Error> {
         match self.store.commit(batch).await {

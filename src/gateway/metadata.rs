@@ -1,6 +1,6 @@
 //! HTTP headers to gRPC metadata, and back.
 //!
-//! What goes in: `Authorization`, the three headers that our operations read, `Grpc-Metadata-*`, the permanent headers
+//! What goes in: `Authorization`, the headers that our operations read, `Grpc-Metadata-*`, the permanent headers
 //! under `grpcgateway-`, who forwarded the request, and the time that is left. Everything else stops here, so that no
 //! header of HTTP becomes a word of the gRPC protocol by accident. `docs/rest.md` has the table.
 
@@ -16,8 +16,12 @@ use tonic::Status;
 use super::refusal::{Reason, refuse};
 
 /// Headers that keep their name as metadata, because an operation of ours reads them.
-const KEPT: [HeaderName; 3] =
-    [header::IF_MATCH, HeaderName::from_static("idempotency-key"), HeaderName::from_static("x-request-id")];
+const KEPT: [HeaderName; 4] = [
+    header::IF_MATCH,
+    HeaderName::from_static("countersign-validate-only"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-request-id"),
+];
 
 /// Metadata that keeps its name as a header: what `KEPT` is on the way out.
 const ANSWERED: [&str; 3] = ["etag", "countersign-warning", "x-request-id"];

@@ -8,6 +8,8 @@ use tonic::{Request, Response, Status};
 
 /// The key of the etag of the policy in a response, and of a header of that name.
 const ETAG: &str = "etag";
+/// The key that asks for all checks and no write.
+const VALIDATE_ONLY: &str = "countersign-validate-only";
 /// The key of the warnings of a response, one value each.
 const WARNING: &str = "countersign-warning";
 /// How much room the warnings of one response have, in bytes of metadata. Several gRPC implementations take no more than
@@ -24,6 +26,7 @@ pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Call
         method,
         if_match: text(&metadata, "if-match")?,
         idempotency_key: text(&metadata, "idempotency-key")?,
+        validate_only: flag(&metadata, VALIDATE_ONLY)?,
     };
     Ok((caller, message))
 }
@@ -65,6 +68,17 @@ fn text(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Sta
     let Some(value) = metadata.get(key) else { return Ok(None) };
     let text = value.to_str().map_err(|_| status::invalid_metadata(key, "is not ASCII text"))?;
     Ok(Some(text.to_owned()))
+}
+
+/// `true` or `false`, once; whoever writes something else must not find out by what was written.
+fn flag(metadata: &MetadataMap, key: &'static str) -> Result<bool, Status> {
+    let mut values = metadata.get_all(key).iter();
+    let value = values.next().map(|value| value.as_bytes());
+    match (value, values.next()) {
+        (None, _) | (Some(b"false"), None) => Ok(false),
+        (Some(b"true"), None) => Ok(true),
+        _ => Err(status::invalid_metadata(key, "is true or false, once")),
+    }
 }
 
 /// Metadata is ASCII: every other character is written as Rust and JSON escape it.

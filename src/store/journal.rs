@@ -163,14 +163,16 @@ impl Section {
     }
 }
 
+/// Key and value of a record.
+type Record = (Vec<u8>, Vec<u8>);
+
 /// The entries of one group of commits on their way into records.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     head: Head,
     /// The record that is being filled: the number of its first entry, and its bytes with room for the second hash.
     open: Option<(u64, Vec<u8>)>,
-    /// Key and value of those that are full.
-    full: Vec<(Vec<u8>, Vec<u8>)>,
+    full: Vec<Record>,
 }
 
 impl Writing {
@@ -201,7 +203,7 @@ impl Writing {
     }
 
     /// The records, key and value, and the new end of the chain.
-    pub(super) fn finish(mut self) -> (Vec<(Vec<u8>, Vec<u8>)>, Head) {
+    pub(super) fn finish(mut self) -> (Vec<Record>, Head) {
         self.close();
         (self.full, self.head)
     }
@@ -217,7 +219,7 @@ mod tests {
             writing.add(&Payload::new(Bytes::from(payload.clone())));
         }
         let (records, head) = writing.finish();
-        let read = |(key, value): (Vec<u8>, Vec<u8>)| Section::read(&key, &Bytes::from(value)).unwrap();
+        let read = |(key, value): Record| Section::read(&key, &Bytes::from(value)).unwrap();
         (records.into_iter().map(read).collect(), head)
     }
 

@@ -54,7 +54,7 @@ impl App {
         let sealed = Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() };
         let mut batch = Batch::new();
         self.guardian_write(&mut batch, caller, None, &sealed);
-        match self.commit(batch).await? {
+        match self.commit_for(caller, batch).await? {
             Some(_) => Ok((self.answered(document, dry_run)?, warnings)),
             // The only condition is that there is no such policy.
             None => Err(Error::AlreadyExists { id: document.policy.id }),

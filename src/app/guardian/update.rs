@@ -80,7 +80,7 @@ impl App {
             sealed.policy.version = document.policy.version;
             let mut batch = Batch::new();
             self.guardian_write(&mut batch, caller, Some(head), sealed);
-            if self.commit(batch).await?.is_some() {
+            if self.commit_for(caller, batch).await?.is_some() {
                 return Ok((self.answered(document, dry_run)?, warnings));
             }
         }

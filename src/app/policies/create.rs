@@ -36,7 +36,13 @@ impl App {
             if let Some(replay) = &replay {
                 self.remember(&mut batch, replay, before, &policy, &warnings);
             }
-            if self.commit(batch).await?.is_some() {
+            if self.commit_for(caller, batch).await?.is_some() {
+                if caller.validate_only {
+                    // Nobody shall look for it under an id that it does not get.
+                    policy.id.clear();
+                    let message = CreatePolicyResponse { policy: Some(policy) };
+                    return Ok(Answer { message, etag: None, warnings });
+                }
                 if replay.is_some() {
                     self.clear_ended().await;
                 }
