@@ -82,7 +82,7 @@ pub enum OpenError {
     /// A policy in it cannot be read.
     #[error("the policies in the store cannot be read: {0}")]
     Policies(#[from] Error),
-    /// The key that seals page tokens is not one.
+    /// A key of the store's own is not one.
     #[error("the store's own key is damaged; restore the data directory from a backup")]
     TokenKey,
     /// No secret can be made.
@@ -107,7 +107,7 @@ impl App {
         const POLICY: &str = "c1.api.policy.v1.Policy";
         let policy_type =
             wire::Schema::new(pb::pool()).message(POLICY).ok_or(OpenError::Descriptor(POLICY))?;
-        let tokens = Tokens::new(token_key(store.as_ref(), clock.as_ref()).await?);
+        let tokens = Tokens::new(own_key(store.as_ref(), clock.as_ref(), "token-key").await?);
         let (catalogue, following) = catalogue::follow(Arc::clone(&store)).await?;
         let newest = catalogue.entries().newest();
         Ok(App {
@@ -130,15 +130,23 @@ impl App {
         App { guardian, ..self }
     }
 
+    /// The key that seals access tokens: one for all processes on the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn access_token_key(&self) -> Result<[u8; 32], OpenError> {
+        own_key(self.store.as_ref(), self.clock.as_ref(), "access-token-key").await
+    }
+
     /// Reads one record.
     async fn read(&self, key: &[u8]) -> Result<Option<Stored>, Error> {
         Ok(self.store.get(key).await?)
     }
 }
 
-/// The key that seals page tokens; made once for each store, so that tokens outlive a restart.
-async fn token_key(store: &dyn Engine, clock: &dyn Clock) -> Result<[u8; 32], OpenError> {
-    let key = Key::new(tables::SETTING).text("token-key").into_bytes();
+/// A secret of the store's own; made once for each store and name, so that what it seals outlives a restart.
+async fn own_key(store: &dyn Engine, clock: &dyn Clock, name: &str) -> Result<[u8; 32], OpenError> {
+    let key = Key::new(tables::SETTING).text(name).into_bytes();
     if store.get(&key).await?.is_none() {
         let mut batch = Batch::new();
         batch.require_absent(key.clone()).put(key.clone(), clock.secret()?.to_vec());

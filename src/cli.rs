@@ -3,10 +3,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod client;
 mod remote;
 mod rotate_keys;
 mod serve;
 mod terminal;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -32,10 +34,14 @@ struct Cli {
 enum Command {
     /// Compile policies in files without a server, and say what is wrong with them and where.
     Check(check::Args),
+    /// Make credentials for programs that fetch their tokens at /auth/v1/token.
+    Client(client::Args),
     /// Encrypt every secret in the store with the first of the keys.
     RotateKeys(rotate_keys::Args),
     /// Run the service.
     Serve(serve::Args),
+    /// Make static bearer tokens.
+    Token(token::Args),
 }
 
 /// Why a command ended badly.
@@ -110,8 +116,10 @@ pub fn run(
     let matches = command.try_get_matches_from(args)?;
     match Cli::from_arg_matches(&matches)?.command {
         Command::Check(args) => check::run(args, env),
+        Command::Client(args) => client::run(args),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
+        Command::Token(args) => token::run(args),
     }
 }
 
@@ -119,6 +127,11 @@ pub fn run(
 fn with_variables(serve: clap::Command) -> clap::Command {
     config::TABLE.iter().fold(serve, |serve, setting| {
         serve.mut_arg(setting.field, |arg| {
+            // A switch that is named is on.
+            let arg = match setting.default {
+                "false" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+                _ => arg,
+            };
             arg.help(format!(
                 "{} [env: {}] [default: {}]",
                 setting.help.trim(),

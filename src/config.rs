@@ -17,11 +17,12 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::auth;
 use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
-pub use value::{KeySource, OptionalAddress, Size, Span};
+pub use value::{KeySource, OptionalAddress, OptionalPath, Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -43,12 +44,17 @@ macro_rules! settings {
         #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
         pub struct Layer {
             $( $(#[doc = $help])+ #[arg(long)] pub $field: Option<$type>, )+
+            /// The section `[auth]`, which only a file can have.
+            #[arg(skip)]
+            pub auth: Option<auth::Tables>,
         }
 
         /// The settings in force, every one of them known and checked.
         #[derive(Debug, Clone)]
         pub struct Settings {
             $( $(#[doc = $help])+ pub $field: $type, )+
+            /// Who has which roles, and what else is too large for a flag.
+            pub auth: auth::Tables,
             sources: BTreeMap<&'static str, Source>,
         }
 
@@ -73,6 +79,7 @@ macro_rules! settings {
             fn merge(layers: [(Source, Layer); 3]) -> Result<Self, Error> {
                 let [(first, a), (second, b), (third, c)] = layers;
                 let mut sources = BTreeMap::new();
+                let auth = a.auth.or(b.auth).or(c.auth).unwrap_or_default();
                 $(
                     let (source, $field) = match (a.$field, b.$field, c.$field) {
                         (Some(value), ..) => (first.clone(), value),
@@ -87,7 +94,7 @@ macro_rules! settings {
                     };
                     sources.insert(stringify!($field), source);
                 )+
-                Ok(Self { $($field,)+ sources })
+                Ok(Self { $($field,)+ auth, sources })
             }
 
             /// Field name and value as text, in the order of the table.
@@ -115,6 +122,14 @@ settings! {
     raystack_grpc_listen: OptionalAddress = "off";
     /// Where the keys are that secrets in policies are encrypted with: `none`, `file:PATH` or `env:VARIABLE`. Each is 32 bytes in base64; the first encrypts, all decrypt.
     secrets_keys: KeySource = "none";
+    /// Listen on a wider address than this machine's own although nobody is asked who they are.
+    insecure_no_auth: bool = "false";
+    /// The file with the digests of static bearer tokens, which `countersign token create` adds to; or `none`.
+    tokens_file: OptionalPath = "none";
+    /// The file with the clients that may fetch a token at /auth/v1/token, which `countersign client create` adds to; or `none`.
+    clients_file: OptionalPath = "none";
+    /// How long a token from /auth/v1/token lasts.
+    access_token_lifetime: Span = "1h";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.
@@ -274,6 +289,7 @@ impl Settings {
             ("keep-alive-interval", self.keep_alive_interval),
             ("keep-alive-timeout", self.keep_alive_timeout),
             ("response-timeout", self.response_timeout),
+            ("access-token-lifetime", self.access_token_lifetime),
         ];
         for (name, span) in never_zero {
             if span.duration().is_zero() {
@@ -284,7 +300,37 @@ impl Settings {
             let problem = format!("must be at least {HEADER_MIN_BYTES} bytes");
             return Err(Error::Value { name: "max-header-bytes".into(), problem });
         }
+        self.auth.check().map_err(|problem| Error::Value { name: "auth".into(), problem })?;
+        self.check_listeners()
+    }
+
+    /// Where nobody is asked who they are, only this machine may call, unless somebody says that it is meant so.
+    fn check_listeners(&self) -> Result<(), Error> {
+        if self.auth_options().any() || self.insecure_no_auth {
+            return Ok(());
+        }
+        let second = self.raystack_grpc_listen.0.map(|address| ("raystack-grpc-listen", address));
+        for (name, address) in [("listen", self.listen)].into_iter().chain(second) {
+            if !address.ip().to_canonical().is_loopback() {
+                let problem = format!(
+                    "{address} can be reached from other machines, and no authentication is configured: set \
+                     tokens-file or clients-file (docs/auth.md), or insecure-no-auth if everybody may do everything"
+                );
+                return Err(Error::Value { name: name.into(), problem });
+            }
+        }
         Ok(())
+    }
+
+    /// Who is let in, as the guard reads it.
+    #[must_use]
+    pub fn auth_options(&self) -> auth::Options {
+        auth::Options {
+            tokens_file: self.tokens_file.0.clone(),
+            clients_file: self.clients_file.0.clone(),
+            access_token_lifetime: self.access_token_lifetime.duration(),
+            tables: self.auth.clone(),
+        }
     }
 
     /// Where the setting with this field name came from.
@@ -298,9 +344,10 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
         for (field, text) in self.rows() {
-            let value = match text.parse::<i64>() {
-                Ok(number) => toml::Value::Integer(number),
-                Err(_) => toml::Value::String(text),
+            let value = match (text.parse::<i64>(), text.parse::<bool>()) {
+                (Ok(number), _) => toml::Value::Integer(number),
+                (_, Ok(switch)) => toml::Value::Boolean(switch),
+                _ => toml::Value::String(text),
             };
             let source = match self.source(field) {
                 Some(Source::Flag) => "flag".to_owned(),
@@ -310,6 +357,14 @@ impl Settings {
                 Some(Source::Default) | None => "default".to_owned(),
             };
             let _ = writeln!(out, "{} = {value}  # {source}", field.replace('_', "-"));
+        }
+        if !self.auth.is_empty() {
+            #[derive(serde::Serialize)]
+            struct Section<'a> {
+                auth: &'a auth::Tables,
+            }
+            // Every value in it came from TOML.
+            let _ = write!(out, "\n{}", toml::to_string(&Section { auth: &self.auth }).unwrap_or_default());
         }
         out
     }

@@ -7,6 +7,7 @@
 //! layers stand in one list, and ends in `answer`, where it is logged and counted.
 
 mod admin;
+mod admission;
 mod assembly;
 mod answer;
 mod classify;
@@ -19,6 +20,7 @@ mod limits;
 mod listener;
 mod pipeline;
 mod request_id;
+mod token;
 
 use std::convert::Infallible;
 use std::io;
@@ -34,6 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use crate::auth::Guard;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::store::Health;
@@ -63,6 +66,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Whether the store takes writes. While it does not, the service is not ready.
     pub health: watch::Receiver<Health>,
+    /// Who is let in.
+    pub guard: Arc<Guard>,
 }
 
 /// Why the service did not start.
@@ -118,7 +123,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, metrics, health } = parts;
+    let Parts { services, descriptors, gateway, metrics, health, guard } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -148,6 +153,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         requests: Gate::new("max-requests-in-flight", settings.max_requests_in_flight.get()),
         streams: Gate::new("max-streams-in-flight", settings.max_streams_in_flight.get()),
         draining: draining.clone(),
+        guard,
     });
     let ready = *health.borrow() == Health::Ready;
     health::report(&reporter, &service_names, ready).await;

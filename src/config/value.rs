@@ -1,5 +1,5 @@
-//! How settings are written: durations (`10s`), sizes (`4MiB`), addresses that may be off, and where keys are. Parsing
-//! and printing only.
+//! How settings are written: durations (`10s`), sizes (`4MiB`), addresses and files that may be missing, and where keys
+//! are. Parsing and printing only.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -133,6 +133,37 @@ impl fmt::Display for OptionalAddress {
 }
 
 impl<'de> Deserialize<'de> for OptionalAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A file, or `none`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionalPath(pub Option<PathBuf>);
+
+impl FromStr for OptionalPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err("a file, or none"),
+            "none" => Ok(Self(None)),
+            path => Ok(Self(Some(path.into()))),
+        }
+    }
+}
+
+impl fmt::Display for OptionalPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OptionalPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }

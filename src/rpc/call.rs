@@ -2,7 +2,7 @@
 
 use super::status;
 use crate::app::{Answer, Caller, Error};
-use crate::auth::ANONYMOUS;
+use crate::auth::{ANONYMOUS, Principal};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 
@@ -18,11 +18,12 @@ const WARNINGS_MAX_BYTES: usize = 4096;
 /// What each line counts beside its text: its key, and what RFC 9113 (section 6.5.2) adds to every header.
 const WARNING_OVERHEAD_BYTES: usize = WARNING.len() + 32;
 
-/// The request message, and who sent it. `method` is the full name of the RPC.
+/// The request message, and who sent it: the principal that the server has put among the extensions. `method` is the full
+/// name of the RPC.
 pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Caller, T), Status> {
-    let (metadata, _, message) = request.into_parts();
+    let (metadata, extensions, message) = request.into_parts();
     let caller = Caller {
-        actor: ANONYMOUS.to_owned(),
+        actor: extensions.get::<Principal>().map_or(ANONYMOUS, |principal| &principal.name).to_owned(),
         method,
         if_match: text(&metadata, "if-match")?,
         idempotency_key: text(&metadata, "idempotency-key")?,

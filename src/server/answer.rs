@@ -26,6 +26,8 @@ pub(crate) struct Record {
     pub(crate) face: Face,
     pub(crate) id: HeaderValue,
     pub(crate) peer: std::net::SocketAddr,
+    /// Who calls, once that is known.
+    pub(crate) principal: Option<String>,
     pub(crate) started: Instant,
     pub(crate) _in_flight: InFlight,
 }
@@ -45,6 +47,7 @@ impl Record {
                     duration_ms = milliseconds(took),
                     request_id = self.id.to_str().unwrap_or_default(),
                     peer = %self.peer,
+                    principal = self.principal.as_deref().unwrap_or_default(),
                     "call"
                 )
             };
@@ -73,6 +76,13 @@ pub(crate) struct Ending {
 impl Ending {
     pub(crate) fn of(record: Record) -> Self {
         Self { record: Some(record), code: None }
+    }
+
+    /// It is known who calls.
+    pub(crate) fn by(&mut self, principal: &str) {
+        if let Some(record) = &mut self.record {
+            record.principal = Some(principal.to_owned());
+        }
     }
 
     fn write(&mut self, code: Code) {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tonic::service::Routes;
+use zeroize::Zeroizing;
 
 use super::{Error, KeysUnreadable, Parts, Running, keys, start};
 use crate::app::{self, App, Clock, Guardian};
+use crate::auth::{self, Guard};
 use crate::config::Settings;
 use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
@@ -38,6 +40,9 @@ pub enum AssemblyError {
     /// The keys for secrets cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysUnreadable),
+    /// Nobody can be let in.
+    #[error(transparent)]
+    Auth(#[from] auth::StartError),
     /// The thread that opened the store is gone.
     #[error("opening the store was interrupted")]
     Interrupted,
@@ -73,15 +78,18 @@ pub async fn assemble(
     }));
     let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
     let store = opened.map_err(|_| AssemblyError::Interrupted)??;
-    let app = App::open(Arc::clone(&store), clock, settings.empty_approvers).await?;
+    let app = App::open(Arc::clone(&store), Arc::clone(&clock), settings.empty_approvers).await?;
     let app = Arc::new(app.with_guardian(guardian));
     report_uncompiled(&app).await?;
+    let key = Zeroizing::new(app.access_token_key().await?);
+    let guard = Guard::new(&settings.auth_options(), key, Arc::new(move || clock.now().seconds))?;
     let parts = Parts {
         services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
         gateway: Gateway::new(pb::pool(), &styles(settings.guardian_compat))?,
         metrics,
         health: store.health(),
+        guard: Arc::new(guard),
     };
     Ok(Assembled { running: start(settings, parts).await?, store })
 }

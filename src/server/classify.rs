@@ -49,6 +49,8 @@ pub(crate) struct Methods {
     by_path: HashMap<String, Arc<Rpc>>,
     /// What calls that name no method are counted under: one series, so that a scan cannot grow the metrics.
     unknown: Arc<Rpc>,
+    /// What calls of the token endpoint are counted under.
+    token: Arc<Rpc>,
     services: Vec<String>,
 }
 
@@ -70,10 +72,14 @@ pub(crate) enum Target {
     Gateway(Match),
     /// Nobody: clients of Guardian ask whether there is anybody.
     Ping,
+    /// The token endpoint.
+    Token,
 }
 
 /// The path of [`Target::Ping`].
 const PING: &str = "/ping";
+/// The path of [`Target::Token`].
+const TOKEN: &str = "/auth/v1/token";
 
 impl Methods {
     /// Reads encoded `FileDescriptorSet`s. A file that is in several of them counts once.
@@ -101,9 +107,12 @@ impl Methods {
         }
         services.sort();
         services.dedup();
-        let metrics = metrics.rpc(RpcKind::Unary, "unknown", "unknown");
-        let unknown = Arc::new(Rpc { path: "unknown".to_owned(), streaming: false, metrics });
-        Ok(Self { by_path, unknown, services })
+        let of = |path: &str, service: &str, method: &str| {
+            let metrics = metrics.rpc(RpcKind::Unary, service, method);
+            Arc::new(Rpc { path: path.to_owned(), streaming: false, metrics })
+        };
+        let (unknown, token) = (of("unknown", "unknown", "unknown"), of(TOKEN, "auth", "token"));
+        Ok(Self { by_path, unknown, token, services })
     }
 
     /// The full names of all services, sorted.
@@ -122,6 +131,9 @@ impl Methods {
         }
         if path == PING {
             return Call { face: Face::Rest, rpc: Arc::clone(&self.unknown), target: Ok(Target::Ping) };
+        }
+        if path == TOKEN {
+            return Call { face: Face::Rest, rpc: Arc::clone(&self.token), target: Ok(Target::Token) };
         }
         match gateway.route(request.method(), path) {
             Ok(matched) => match self.by_path.get(matched.rpc()) {

@@ -19,11 +19,13 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
 
+use super::admission::{self, Wanted};
 use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
-use super::classify::{Call, Face, Methods, Target};
+use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
-use super::{deadline, request_id};
+use super::{deadline, request_id, token};
+use crate::auth::Guard;
 use crate::gateway::Gateway;
 use crate::telemetry;
 
@@ -47,6 +49,7 @@ pub(crate) struct Pipeline {
     pub(crate) requests: Arc<Gate>,
     pub(crate) streams: Arc<Gate>,
     pub(crate) draining: CancellationToken,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl Pipeline {
@@ -66,18 +69,22 @@ impl Pipeline {
         let id = request_id::of(request.headers());
         let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
         rpc.metrics.started();
-        let streams = rpc.streaming;
         // From here on, whatever happens is written down, even when the caller goes away.
-        let ending = Ending::of(Record { rpc, face, id: id.clone(), peer, started, _in_flight: in_flight });
+        let record = Record {
+            rpc: Arc::clone(&rpc),
+            face,
+            id: id.clone(),
+            peer,
+            principal: None,
+            started,
+            _in_flight: in_flight,
+        };
+        let mut ending = Ending::of(record);
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
         let nowhere = if target.is_err() { request.uri().path().to_owned() } else { String::new() };
-        let outcome = match &target {
-            Ok(target) => {
-                telemetry::in_request(id.clone(), self.layers(request, target, streams, peer)).await
-            }
-            Err(status) => Err(status.clone()),
-        };
+        let layers = self.layers(request, &target, &rpc, peer, &mut ending);
+        let outcome = telemetry::in_request(id.clone(), layers).await;
         let (mut response, streaming) = match outcome {
             Ok(answered) => answered,
             Err(status) => (self.refuse(face, target.as_ref().ok(), &nowhere, status), None),
@@ -95,16 +102,26 @@ impl Pipeline {
     /// The layers that may refuse.
     async fn layers<B>(
         &self,
-        request: Request<B>,
-        target: &Target,
-        streams: bool,
+        mut request: Request<B>,
+        target: &Result<Target, Status>,
+        rpc: &Rpc,
         peer: SocketAddr,
+        ending: &mut Ending,
     ) -> Result<(Response<Body>, Option<Streaming>), Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         limits::head(request.headers(), self.max_header_bytes)?;
+        let wanted = match target {
+            Ok(Target::Ping | Target::Token) => Wanted::Open,
+            Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
+            Err(_) => Wanted::Nothing,
+        };
+        admission::admit(&self.guard, &mut request, wanted, |principal| ending.by(principal))?;
+        // Only now may a caller learn what there is and what there is not.
+        let target = target.as_ref().map_err(Status::clone)?;
+        let streams = rpc.streaming;
         let time = deadline::of(request.headers(), self.request_deadline)?;
         // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,
         // a request is tens of kilobytes large.
@@ -145,6 +162,7 @@ impl Pipeline {
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
+            Target::Token => AssertUnwindSafe(token::answer(&self.guard, request)).catch_unwind().await,
             Target::Gateway(matched) => {
                 request.extensions_mut().insert(peer);
                 AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await

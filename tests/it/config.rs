@@ -67,6 +67,8 @@ fn other(field: &str, default: &str) -> String {
         "guardian_lint" => "deny".to_owned(),
         "raystack_grpc_listen" => "[::1]:0".to_owned(),
         "secrets_keys" => "env:KEYS".to_owned(),
+        "insecure_no_auth" => "true".to_owned(),
+        "tokens_file" | "clients_file" => "./file".to_owned(),
         "log_format" => "json".to_owned(),
         "log_level" => "trace".to_owned(),
         _ if default.ends_with('s') => "7m".to_owned(),
@@ -84,7 +86,8 @@ fn flags_environment_and_file_have_the_same_settings() {
         let value = other(setting.field, setting.default);
         assert_ne!(value, setting.default, "{}", setting.field);
         args.extend([format!("--{}", setting.key()), value.clone()]);
-        let quoted = if value == "7" { value.clone() } else { format!("{value:?}") };
+        let plain = ["7", "true"].contains(&value.as_str());
+        let quoted = if plain { value.clone() } else { format!("{value:?}") };
         toml.push_str(&format!("{} = {quoted}\n", setting.key()));
         variables.push((OsString::from(setting.variable()), OsString::from(value)));
     }

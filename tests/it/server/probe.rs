@@ -230,6 +230,7 @@ impl Server {
             gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
             metrics: Arc::clone(&metrics),
             health: receiver,
+            guard: Arc::new(countersign::auth::Guard::open()),
         };
         let running = start(&settings, parts).await.unwrap();
         let (addr, admin_addr) = (running.addr, running.admin_addr);

@@ -1,0 +1,195 @@
+//! The ways to prove who one is, in the order in which they are tried, and whether that is enough for a method.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
+
+use super::reload::Reloading;
+use super::{
+    ANONYMOUS, Access, AccessTokens, Clients, Denied, Granter, PeerCertificate, Principal, Roles, Tables,
+    Tokens, access,
+};
+
+/// What is configured.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Static tokens.
+    pub tokens_file: Option<PathBuf>,
+    /// Clients of the token endpoint.
+    pub clients_file: Option<PathBuf>,
+    /// How long a token of the endpoint lasts.
+    pub access_token_lifetime: Duration,
+    /// The section `[auth]`.
+    pub tables: Tables,
+}
+
+impl Options {
+    /// Whether there is any way to prove who one is. Without one, everybody may do everything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.tokens_file.is_some() || self.clients_file.is_some()
+    }
+}
+
+/// Why the guard cannot take its post.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct StartError {
+    setting: &'static str,
+    problem: String,
+}
+
+/// What a call shows of its caller before anything of it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// The head of the request.
+    pub headers: &'a HeaderMap,
+    /// The certificate that the TLS handshake has verified, if there is one.
+    pub certificate: Option<&'a PeerCertificate>,
+}
+
+/// Decides who is let in.
+pub struct Guard {
+    /// `None` when nobody is asked who they are.
+    checks: Option<Checks>,
+    now: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+#[derive(Debug)]
+struct Checks {
+    tokens: Option<Reloading<Tokens>>,
+    granter: Option<Granter>,
+    tables: Tables,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("checks", &self.checks).finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// Lets everybody do everything, as nobody in particular.
+    #[must_use]
+    pub fn open() -> Guard {
+        Guard { checks: None, now: Arc::new(|| 0) }
+    }
+
+    /// Reads the files that `options` name. `key` seals our own tokens; `now` says the seconds since 1970.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn new(
+        options: &Options,
+        key: Zeroizing<[u8; 32]>,
+        now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    ) -> Result<Guard, StartError> {
+        if !options.any() {
+            return Ok(Guard { checks: None, now });
+        }
+        let wrong = |setting| move |problem| StartError { setting, problem };
+        let tokens = match &options.tokens_file {
+            Some(path) => Some(Reloading::open(path, Tokens::parse).map_err(wrong("tokens-file"))?),
+            None => None,
+        };
+        let granter = match &options.clients_file {
+            Some(path) => {
+                let clients = Reloading::open(path, Clients::parse).map_err(wrong("clients-file"))?;
+                let lifetime = options.access_token_lifetime;
+                let audiences = options.tables.audiences.clone();
+                let granter = Granter::new(clients, AccessTokens::new(key), lifetime, audiences);
+                Some(granter.map_err(wrong("clients-file"))?)
+            }
+            None => None,
+        };
+        Ok(Guard { checks: Some(Checks { tokens, granter, tables: options.tables.clone() }), now })
+    }
+
+    /// The token endpoint, if there is one.
+    #[must_use]
+    pub fn granter(&self) -> Option<&Granter> {
+        self.checks.as_ref()?.granter.as_ref()
+    }
+
+    /// The seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        (self.now)()
+    }
+
+    /// Whether a method takes no credential. Where nobody is asked anyhow, none is special.
+    #[must_use]
+    pub fn is_open(&self, method: &str) -> bool {
+        self.checks.is_some() && access(method) == Access::Open
+    }
+
+    /// Who calls. A credential that is shown must count: it is not passed over for another one.
+    ///
+    /// # Errors
+    /// When nothing is shown, or what is shown does not count.
+    pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Principal, Denied> {
+        let Some(checks) = &self.checks else { return Ok(Principal::new(ANONYMOUS, Roles::ALL)) };
+        let mut principal = match bearer(presented.headers)? {
+            Some(token) => checks.bearer(token, self.now())?,
+            None => match presented.certificate.and_then(PeerCertificate::name) {
+                Some(name) => Principal::new(format!("cert:{name}"), Roles::NONE),
+                None => return Err(Denied::Missing),
+            },
+        };
+        principal.roles = principal.roles.and(checks.tables.roles_of(&principal.name));
+        Ok(principal)
+    }
+
+    /// Whether a principal may call a method, `/package.Service/Method`.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn authorise(&self, principal: &Principal, method: &str) -> Result<(), Denied> {
+        match access(method) {
+            _ if self.checks.is_none() => Ok(()),
+            Access::Open => Ok(()),
+            Access::Roles(needs) if needs.meets(principal.roles) => Ok(()),
+            Access::Roles(needs) => Err(Denied::Forbidden { needs }),
+        }
+    }
+}
+
+impl Checks {
+    /// Each kind of token is known by its first letters, so that no kind is ever taken for another.
+    fn bearer(&self, token: &str, now: i64) -> Result<Principal, Denied> {
+        if AccessTokens::is_one(token) {
+            let granter = self.granter.as_ref().ok_or(Denied::Invalid("access tokens are not given here"))?;
+            return granter.principal(token, now).map_err(Denied::Invalid);
+        }
+        if let Some(tokens) = &self.tokens
+            && let Some(principal) = tokens.current().find(token)
+        {
+            return Ok(principal.clone());
+        }
+        Err(Denied::Invalid("the token is not known"))
+    }
+}
+
+/// The bearer token, if there is an `Authorization`.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Denied::Invalid("more than one Authorization"));
+    }
+    let text = value.to_str().map_err(|_| Denied::Invalid("an Authorization that is not ASCII"))?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let token = token.trim_start_matches(' ');
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::Invalid("an Authorization of another scheme than Bearer"));
+    }
+    if token.is_empty() || token.contains(' ') {
+        return Err(Denied::Invalid("a malformed Authorization"));
+    }
+    Ok(Some(token))
+}

@@ -1,0 +1,116 @@
+//! The layer that lets calls in: who calls, and whether they may. It works on the head of a request, before anything of it
+//! is decoded, and makes the statuses of those that stay outside.
+//!
+//! To who is not let in, everything looks the same: a path that is there, one that is not, and every credential that does not
+//! count. Why it does not is in the log.
+
+use http::Request;
+use http::header::AUTHORIZATION;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::auth::{Denied, Guard, PeerCertificate, Presented, Principal, Roles};
+use crate::telemetry;
+
+/// The domain of every `ErrorInfo` of ours.
+const DOMAIN: &str = "countersign";
+/// What Guardian says, and so what every face says.
+const UNAUTHENTICATED: &str = "invalid authentication credentials";
+
+/// What the caller wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// What needs no credential.
+    Open,
+    /// A method, `/package.Service/Method`.
+    Method(&'a str),
+    /// Something that is not there.
+    Nothing,
+}
+
+/// Lets a request in, with its principal among its extensions, or says why not. `named` hears who calls as soon as that
+/// is known.
+pub(crate) fn admit<B>(
+    guard: &Guard,
+    request: &mut Request<B>,
+    wanted: Wanted<'_>,
+    mut named: impl FnMut(&str),
+) -> Result<(), Status> {
+    let outcome = decide(guard, request, wanted, &mut named);
+    // Nobody behind this layer has a use for it.
+    request.headers_mut().remove(AUTHORIZATION);
+    match outcome {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            Ok(())
+        }
+        Err(denied) => {
+            tracing::info!(why = %denied, request_id = telemetry::request_id(), "denied");
+            Err(status(&denied))
+        }
+    }
+}
+
+fn decide<B>(
+    guard: &Guard,
+    request: &Request<B>,
+    wanted: Wanted<'_>,
+    named: &mut impl FnMut(&str),
+) -> Result<Principal, Denied> {
+    if is_open(guard, wanted) {
+        let principal = Principal::anonymous();
+        named(&principal.name);
+        return Ok(principal);
+    }
+    let certificate = request.extensions().get::<PeerCertificate>();
+    let principal = guard.authenticate(&Presented { headers: request.headers(), certificate })?;
+    named(&principal.name);
+    match wanted {
+        Wanted::Method(method) => guard.authorise(&principal, method)?,
+        // Whoever may do nothing learns nothing either.
+        Wanted::Nothing if principal.roles.is_empty() => return Err(Denied::Forbidden { needs: Roles::ALL }),
+        Wanted::Nothing | Wanted::Open => {}
+    }
+    Ok(principal)
+}
+
+/// Health and its like are asked by machines that have no credential, and answered without looking for one.
+fn is_open(guard: &Guard, wanted: Wanted<'_>) -> bool {
+    match wanted {
+        Wanted::Open => true,
+        Wanted::Method(method) => guard.is_open(method),
+        Wanted::Nothing => false,
+    }
+}
+
+/// What a caller hears who is not let in.
+pub(crate) fn status(denied: &Denied) -> Status {
+    match denied {
+        Denied::Missing | Denied::Invalid(_) => {
+            with(Code::Unauthenticated, UNAUTHENTICATED, info("CREDENTIAL_INVALID"))
+        }
+        Denied::Forbidden { needs } if needs.is_empty() => {
+            with(Code::PermissionDenied, "nobody may call this method", info("ROLE_MISSING"))
+        }
+        Denied::Forbidden { needs } => {
+            let text = format!("this call needs the role {needs}");
+            with(Code::PermissionDenied, &text, info("ROLE_MISSING"))
+        }
+        Denied::Exhausted { what, retry_after } => {
+            let mut details = info("TOO_MANY_CALLS");
+            details.set_retry_info(Some(*retry_after));
+            with(Code::ResourceExhausted, what, details)
+        }
+        Denied::Unavailable(_) => {
+            with(Code::Unavailable, "credentials cannot be checked now", info("CREDENTIAL_UNCHECKED"))
+        }
+    }
+}
+
+fn info(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, [])
+}
+
+fn with(code: Code, text: &str, details: ErrorDetails) -> Status {
+    Status::with_error_details(code, text, details)
+}
