@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tonic::Status;
 
 /// RFC 9113, section 6.5.2: what a header counts beside its name and value.
@@ -27,6 +29,33 @@ pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32) -> Result<(), Status> 
         return Err(Status::resource_exhausted(text));
     }
     Ok(())
+}
+
+/// How much of the body of a refused request is read, and thrown away.
+const DISCARDED_MAX_BYTES: usize = 64 * 1024;
+/// How long it may take to come.
+const DISCARDED_MAX_SECONDS: u64 = 2;
+
+/// Lets the body of a request that was refused arrive, within bounds, while the refusal is on its way.
+///
+/// A body that nobody takes makes HTTP/2 reset the stream, and what then still arrives counts as a fault of the peer; a few
+/// dozen of those end the connection, with every other call on it.
+pub(crate) fn discard<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    if body.is_end_stream() {
+        return;
+    }
+    let rest = async move {
+        let mut bytes = 0;
+        while bytes <= DISCARDED_MAX_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    tokio::spawn(tokio::time::timeout(Duration::from_secs(DISCARDED_MAX_SECONDS), rest));
 }
 
 /// Counts what is being worked on, and refuses what is too much.
@@ -144,7 +173,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt as _;
 
     fn chunks(
         parts: &[&'static [u8]],

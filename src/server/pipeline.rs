@@ -118,9 +118,15 @@ impl Pipeline {
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
-        admission::admit(&self.guard, &mut request, wanted, |principal| ending.by(principal))?;
-        // Only now may a caller learn what there is and what there is not.
-        let target = target.as_ref().map_err(Status::clone)?;
+        let admitted = admission::admit(&self.guard, &mut request, wanted, |principal| ending.by(principal));
+        // Only who is let in may learn what there is and what there is not.
+        let target = match admitted.and_then(|()| target.as_ref().map_err(Status::clone)) {
+            Ok(target) => target,
+            Err(status) => {
+                limits::discard(request.into_body());
+                return Err(status);
+            }
+        };
         let streams = rpc.streaming;
         let time = deadline::of(request.headers(), self.request_deadline)?;
         // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,

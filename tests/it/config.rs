@@ -71,7 +71,7 @@ fn other(field: &str, default: &str) -> String {
         "tokens_file" | "clients_file" => "./file".to_owned(),
         "log_format" => "json".to_owned(),
         "log_level" => "trace".to_owned(),
-        _ if default.ends_with('s') => "7m".to_owned(),
+        _ if default.ends_with(['s', 'h']) => "7m".to_owned(),
         _ if default.ends_with("iB") => "1MiB".to_owned(),
         _ => "7".to_owned(),
     }
