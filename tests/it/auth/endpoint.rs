@@ -146,7 +146,8 @@ async fn secrets_and_what_is_wrong_with_a_form() {
     let credentials = ("grant_type", "client_credentials");
     let id = ("client_id", client.id.as_str());
     let wrong = secret.replace(':', ";");
-    let cases: [(&[(&str, &str)], u16, &str); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[], 400, "invalid_request"),
         (&[id, ("client_secret", &secret)], 400, "invalid_request"),
         (&[("grant_type", "password"), id, ("client_secret", &secret)], 400, "unsupported_grant_type"),
