@@ -17,6 +17,10 @@ lint:
 bench:
     cargo bench --locked --bench load
 
+# Clients that people bring, against a real server: all, or those named (needs Go and Python; says what is missing).
+clients *names:
+    clients/run.sh {{names}}
+
 # The power-cut test: needs root, loop devices and mkfs.ext4.
 powercut cuts="20":
     tests/powercut/run.sh {{cuts}}
