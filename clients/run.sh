@@ -11,7 +11,8 @@
 #   WORK      an empty folder of its own  BIN     the countersign program
 #
 # and ends with 0 when everything went well, with 77 when a tool is missing (the last line it prints says which), and with
-# anything else when the service failed it. This script fails if one did. `cargo test` needs none of this.
+# anything else when the service failed it. Where the folder has a `prepare.sh`, that is run first, in the same place, and prints
+# further flags for the server, one on a line. This script fails if one did. `cargo test` needs none of this.
 #
 # CLIENTS_CACHE moves the cache; CLIENTS_BIN names a program to test instead of building one.
 set -uo pipefail
@@ -62,8 +63,13 @@ for name in "${NAMES[@]}"; do
     export WORK=$SCRATCH/$name
     mkdir -p "$WORK"
     printf '\n== %s\n' "$name"
-    flags=()
-    [[ -f $client/serve.flags ]] && mapfile -t flags <"$client/serve.flags"
+    : >"$WORK/flags"
+    if [[ -f $client/prepare.sh ]] && ! (cd "$WORK" && bash "$client/prepare.sh") >"$WORK/flags"; then
+        echo "-- $name: FAILED: not prepared"
+        failed=$((failed + 1))
+        continue
+    fi
+    mapfile -t flags <"$WORK/flags"
     if ! start_server "${flags[@]}"; then
         echo "-- $name: FAILED: no server"
         failed=$((failed + 1))

@@ -3,11 +3,12 @@
 Creates, reads, lists, searches, updates and deletes policies, and sends every step kind and every approver arm that the SDK's
 models have there and back: what its models read from the answers must hold all that was sent.
 
-Needs the package conductorone-sdk. Usage: cycle.py SERVER_URL TOKEN
+Needs the package conductorone-sdk, a server that asks for tokens, and one that may write. Usage: cycle.py SERVER_URL TOKEN
 """
 
 import json
 import sys
+import uuid
 
 from conductorone_sdk import SDK
 from conductorone_sdk.models import errors, operations, shared
@@ -121,8 +122,22 @@ def wire(model):
     return json.loads(marshal_json(model, type(model)))
 
 
+def refused(status, call):
+    """The body of the refusal, which must have this status."""
+    try:
+        call()
+    except errors.SDKError as error:
+        assert error.status_code == status, f"{error.status_code} instead of {status}: {error.body}"
+        return error.body
+    raise AssertionError(f"was not refused with {status}")
+
+
 def main(server, token):
     sdk = SDK(server_url=server, security=shared.Security(bearer_auth=token, oauth=token))
+
+    # What comes with a token is not what comes without.
+    stranger = SDK(server_url=server, security=shared.Security(bearer_auth="stranger", oauth="stranger"))
+    refused(401, lambda: stranger.policies.list(request=operations.C1APIPolicyV1PoliciesListRequest()))
 
     def create(request):
         return sdk.policies.create(request=request).create_policy_response.policy
@@ -138,14 +153,6 @@ def main(server, token):
     def delete(policy_id):
         request = operations.C1APIPolicyV1PoliciesDeleteRequest(id=policy_id)
         assert sdk.policies.delete(request=request).delete_policy_response is not None
-
-    def refused(status, call):
-        try:
-            call()
-        except errors.SDKError as error:
-            assert error.status_code == status, f"{error.status_code} instead of {status}: {error.body}"
-            return error.body
-        raise AssertionError(f"was not refused with {status}")
 
     plain = shared.PolicyStepsInput(steps=[shared.PolicyStepInput(accept=shared.Accept(accept_message="Welcome"))])
     other = create(shared.CreatePolicyRequest(display_name="Other", policy_type=GRANT, policy_steps={"grant": plain}))
@@ -188,8 +195,9 @@ def main(server, token):
     assert wire(changed)["policySteps"] == wire(read)["policySteps"]
     print("updates, whole and by mask")
 
+    label = uuid.uuid4().hex
     for n in range(12):
-        create(shared.CreatePolicyRequest(display_name=f"Page {n:02}", policy_type=GRANT, policy_steps={"grant": plain}))
+        create(shared.CreatePolicyRequest(display_name=f"Page {n:02} {label}", policy_type=GRANT, policy_steps={"grant": plain}))
     ids, page_token = set(), None
     while page_token != "":
         page = sdk.policies.list(
@@ -199,11 +207,11 @@ def main(server, token):
         page_token = page.next_page_token or ""
     assert {created.id, other.id} <= ids and len(ids) >= 14, ids
 
-    found, answer = [], sdk.policy_search.search(request=shared.SearchPoliciesRequest(query="page", page_size=5))
+    found, answer = [], sdk.policy_search.search(request=shared.SearchPoliciesRequest(query=label, page_size=5))
     while answer is not None:
         found += [policy.display_name for policy in answer.search_policies_response.list]
         answer = answer.next()
-    assert sorted(found) == [f"Page {n:02}" for n in range(12)], found
+    assert sorted(found) == [f"Page {n:02} {label}" for n in range(12)], found
     print("lists and searches, page by page")
 
     markers = sdk.policy_validate.validate_cel(request=shared.EditorValidateRequest(text="subject.departmnet == 1"))
