@@ -12,14 +12,14 @@
 #
 # and ends with 0 when everything went well, with 77 when a tool is missing (the last line it prints says which), and with
 # anything else when the service failed it. Where the folder has a `prepare.sh`, that is run first, in the same place, and prints
-# further flags for the server, one on a line. This script fails if one did. `cargo test` needs none of this.
+# further flags for the server, one on a line; it may end with 77, too. This script fails if one did. `cargo test` needs none of this.
 #
 # CLIENTS_CACHE moves the cache; CLIENTS_BIN names a program to test instead of building one.
 set -uo pipefail
 # The server reads these as settings; what is tried here is its defaults.
 for variable in "${!COUNTERSIGN_@}"; do unset "$variable"; done
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-CACHE=${CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/countersign-clients}
+CACHE=${CLIENTS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/countersign-clients}
 SCRATCH=$(mktemp -d)
 SERVER_PID=
 mkdir -p "$CACHE"
@@ -64,10 +64,13 @@ for name in "${NAMES[@]}"; do
     mkdir -p "$WORK"
     printf '\n== %s\n' "$name"
     : >"$WORK/flags"
-    if [[ -f $client/prepare.sh ]] && ! (cd "$WORK" && bash "$client/prepare.sh") >"$WORK/flags"; then
-        echo "-- $name: FAILED: not prepared"
-        failed=$((failed + 1))
-        continue
+    if [[ -f $client/prepare.sh ]]; then
+        (cd "$WORK" && bash "$client/prepare.sh") >"$WORK/flags" 2>"$WORK/output" </dev/null
+        case $? in
+            0) ;;
+            77) echo "-- $name: skipped: $(tail -n1 "$WORK/output")"; skipped=$((skipped + 1)); continue ;;
+            *) cat "$WORK/output"; echo "-- $name: FAILED: not prepared"; failed=$((failed + 1)); continue ;;
+        esac
     fi
     mapfile -t flags <"$WORK/flags"
     if ! start_server "${flags[@]}"; then

@@ -10,3 +10,11 @@ for kind in static assertion secret; do
     "$venv/bin/python" "$here/cycle.py" "http://$ADDR" "$token"
     echo "with a token from $kind"
 done
+
+# The README's Python is run as printed, but for the address.
+{
+    echo "import sys; token = sys.argv[1]"
+    awk '/^```python/ { on = 1; next } /^```/ { on = 0 } on' "$ROOT/README.md" | sed "s/127\.0\.0\.1:8080/$ADDR/"
+} >readme.py
+"$venv/bin/python" readme.py "$(cat static-token)"
+echo "the README's Python"
