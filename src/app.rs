@@ -7,6 +7,7 @@
 mod answer;
 mod catalogue;
 mod clock;
+mod compute;
 mod error;
 mod etag;
 mod expressions;
@@ -19,6 +20,7 @@ mod referrers;
 mod replay;
 mod search;
 mod secrets;
+mod simulate;
 mod workflows;
 pub mod world;
 mod words;
@@ -31,6 +33,7 @@ pub use etag::etag;
 pub use guardian::{Guardian, Rotated};
 pub use page::{PAGE_DEFAULT, PAGE_MAX};
 pub use secrets::{Keys, KeysError};
+pub use simulate::{Batch as SimulatedBatch, CASES_MAX, HAPPENINGS_MAX};
 pub use workflows::{Uncompiled, WORKFLOWS_CACHED_MAX};
 
 use crate::pb;
@@ -71,6 +74,7 @@ pub struct App {
     catalogue: Arc<Catalogue>,
     _following: Following,
     guardian: Guardian,
+    compute: compute::Compute,
 }
 
 /// Why the operations cannot begin.
@@ -121,6 +125,7 @@ impl App {
             catalogue,
             _following: following,
             guardian: Guardian::default(),
+            compute: compute::Compute::default(),
         })
     }
 

@@ -19,6 +19,7 @@ mod facts;
 pub mod guardian;
 mod library;
 mod limits;
+mod parts;
 mod record;
 mod schema;
 mod time;
@@ -26,7 +27,7 @@ mod value;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use address::{Cidr, Ip};
 pub use cost::{
@@ -41,6 +42,7 @@ pub use facts::{
     UserStatus, UserType,
 };
 pub use limits::{CHAIN_MAX_LINKS, EXPRESSION_MAX_BYTES, NESTING_MAX_LEVELS};
+pub use parts::Reason;
 pub use schema::{Enumeration, Field, Object, Type};
 pub use value::Value;
 
@@ -109,6 +111,8 @@ struct Inner {
     cost: u64,
     constant: Option<Value>,
     warnings: Vec<Diagnostic>,
+    /// The operands of its logical operators, once somebody asks.
+    parts: OnceLock<Option<parts::Part<Program>>>,
 }
 
 /// Checks an expression against an environment.
@@ -148,6 +152,7 @@ fn compile_scanned(
         cost: checked.cost,
         constant,
         warnings,
+        parts: OnceLock::new(),
     })))
 }
 
@@ -234,6 +239,32 @@ impl Program {
     /// As `evaluate`, and `WrongType` for a program that is no condition.
     pub fn is_met(&self, evaluation: &Evaluation<'_>) -> Result<bool, EvalError> {
         self.run(evaluation, evaluate::truth)
+    }
+
+    /// The operands of a condition's logical operators that decided it, with what each came to; of a condition without such
+    /// operators, itself. For people: what it comes to is what `is_met` says.
+    #[must_use]
+    pub fn reasons(&self, evaluation: &Evaluation<'_>) -> Vec<Reason> {
+        let mut ask = |program: &Self| {
+            let value = program.is_met(evaluation).map_err(|error| error.to_string());
+            Reason { text: program.text().to_owned(), value }
+        };
+        let parts = self.0.parts.get_or_init(|| self.taken_apart());
+        match parts {
+            Some(parts) => parts.decide(&mut ask).1,
+            None => vec![ask(self)],
+        }
+    }
+
+    /// `None` if it has no parts.
+    fn taken_apart(&self) -> Option<parts::Part<Self>> {
+        let text = self.text();
+        let tokens = limits::scan(text).ok()?;
+        let parts = parts::split(&tokens.pieces(text))?;
+        if matches!(parts, parts::Part::Leaf(_)) {
+            return None;
+        }
+        parts.try_map(&mut |range| compile(self.environment(), text.get(range)?).ok())
     }
 
     fn run<T: Send>(

@@ -8,6 +8,7 @@ mod guardian;
 mod policies;
 mod raystack;
 mod search;
+mod simulator;
 pub mod status;
 mod validate;
 
@@ -15,4 +16,5 @@ pub use guardian::GuardianService;
 pub use policies::PolicyService;
 pub use raystack::RaystackGuardianService;
 pub use search::PolicySearchService;
+pub use simulator::SimulatorService;
 pub use validate::{AccountProvisionPolicyTestService, PolicyValidateService};

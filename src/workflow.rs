@@ -9,9 +9,11 @@
 //! once it was approved. `world` is what a workflow runs on: the request, and the directory of people and resources.
 
 mod approval;
+mod email;
 mod entry;
 mod requirement;
 mod route;
+pub mod run;
 mod wait;
 pub mod world;
 
@@ -19,6 +21,7 @@ pub use approval::{
     Agent, AgentFailure, AgentMode, Approval, Approver, Escalation, EscalationTarget, GroupRef, Nobody,
     Reassignment, Source,
 };
+pub use email::is_email;
 pub use entry::{
     Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, Template,
     UserLabels,
@@ -28,7 +31,7 @@ pub use route::{RouteError, Routed};
 pub use wait::{Until, Wait};
 
 use crate::expr::{Program, guardian};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// A compiled policy.
@@ -142,7 +145,7 @@ impl Work {
 }
 
 /// How access is brought about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provision {
     /// A connector does it.
@@ -166,7 +169,7 @@ pub enum Provision {
 }
 
 /// What is started outside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// An automation, by its template id.
@@ -178,7 +181,7 @@ pub enum Action {
 }
 
 /// What is done once a task has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Afterwards {
     /// Revocations that a review decided on take effect at once, or not.

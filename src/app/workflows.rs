@@ -1,6 +1,7 @@
 //! Compiled policies: each revision is compiled once, and what it means is kept for those who ask again.
 
 use super::{App, Error};
+use crate::pb::c1::api::policy::v1::Policy;
 use crate::policy::Violations;
 use crate::policy::c1::{self, Surroundings};
 use crate::workflow::Workflow;
@@ -40,11 +41,19 @@ impl App {
     /// version stored and this one refuses.
     pub async fn workflow(&self, id: &str) -> Result<Arc<Workflow>, Error> {
         let current = self.live(id).await?;
-        let key = (id.to_owned(), current.record.number);
+        self.workflow_of(id, current.record.number, &current.policy)
+    }
+
+    /// What one revision of the policy `id` means.
+    ///
+    /// # Errors
+    /// [`Error::Uncompiled`].
+    pub(super) fn workflow_of(&self, id: &str, number: u64, policy: &Policy) -> Result<Arc<Workflow>, Error> {
+        let key = (id.to_owned(), number);
         if let Some(workflow) = self.workflows.by_revision.get(&key) {
             return Ok(workflow);
         }
-        let compiled = c1::compile(&current.policy, self.surroundings(Some(id)));
+        let compiled = c1::compile(policy, self.surroundings(Some(id)));
         let compiled = compiled.map_err(|violations| Error::Uncompiled { id: id.to_owned(), violations })?;
         let workflow = Arc::new(compiled.workflow);
         self.workflows.by_revision.insert(key, Arc::clone(&workflow));

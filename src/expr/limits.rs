@@ -4,6 +4,7 @@
 //! measured here.
 
 use super::diagnostic::{Code, Diagnostic, Span};
+use super::parts::{Class, Piece};
 
 /// Longest text of one expression.
 pub const EXPRESSION_MAX_BYTES: usize = 4096;
@@ -49,6 +50,24 @@ impl Tokens {
     /// The first token that starts after byte `offset`.
     pub fn after(&self, offset: usize) -> Option<&Token> {
         self.0.get(self.0.partition_point(|token| token.span.start <= offset))
+    }
+
+    /// The tokens as they are to the logical operators.
+    pub fn pieces(&self, text: &str) -> Vec<Piece> {
+        let piece = |token: &Token| {
+            let class = match (token.kind, text.get(token.span.start..token.span.end).unwrap_or_default()) {
+                (Kind::Open, _) => Class::Open,
+                (Kind::Close, _) => Class::Close,
+                (Kind::Operator, "&&") => Class::And,
+                (Kind::Operator, "||") => Class::Or,
+                (Kind::Operator, "!") => Class::Not,
+                (Kind::Operator, "?") => Class::Question,
+                (Kind::Operator, ":") => Class::Colon,
+                _ => Class::Other,
+            };
+            Piece { class, start: token.span.start, end: token.span.end }
+        };
+        self.0.iter().map(piece).collect()
     }
 
     /// The last token that starts before byte `offset`.

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
+use crate::pb::countersign::v1::simulator_server::SimulatorServer;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
 use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianServiceServer as RaystackServer;
 use crate::policy::guardian::Compat;
@@ -126,6 +127,7 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     );
     let guardian = GuardianServiceServer::new(rpc::GuardianService::new(Arc::clone(app)));
     let raystack = RaystackServer::new(rpc::RaystackGuardianService::new(Arc::clone(app)));
+    let simulator = SimulatorServer::new(rpc::SimulatorService::new(Arc::clone(app)));
     Routes::default()
         .add_service(policies.max_decoding_message_size(message_max_bytes))
         .add_service(search.max_decoding_message_size(message_max_bytes))
@@ -133,4 +135,5 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
         .add_service(test.max_decoding_message_size(message_max_bytes))
         .add_service(guardian.max_decoding_message_size(message_max_bytes))
         .add_service(raystack.max_decoding_message_size(message_max_bytes))
+        .add_service(simulator.max_decoding_message_size(message_max_bytes))
 }

@@ -27,6 +27,7 @@ mod readme;
 mod scenario;
 mod scenarios;
 mod server;
+mod simulate;
 mod store_sled;
 mod store_suite;
 mod strain;

@@ -32,6 +32,19 @@ impl App {
         Ok(GetPolicyPreferencesResponse { appeal: document.policy.appeal }.into())
     }
 
+    /// A version as it is stored, its secrets sealed: for those who want to know what it means.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVersion`].
+    pub(in crate::app) async fn guardian_stored(&self, id: &str, version: u32) -> Result<Policy, Error> {
+        let missing = || Error::NoSuchVersion { id: id.to_owned(), version };
+        let exact = match version {
+            0 => self.guardian_head(id).await?.ok_or_else(missing)?.latest,
+            exact => exact,
+        };
+        Ok(self.guardian_version(id, exact).await?.ok_or_else(missing)?.policy)
+    }
+
     /// As [`App::guardian_get`], for both families.
     pub(super) async fn read_one(&self, id: &str, version: u32) -> Result<Document, Error> {
         let found = self.try_read_one(id, version).await;

@@ -6,7 +6,7 @@ use super::{approver, entry, expression, requirement};
 use crate::expr::guardian::Place;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy::ApprovalStep};
 use crate::workflow::{
-    Approval, Approver, Destination, Nobody, Reassignment, Sequence, Source, Stage, Work, Workflow,
+    Approval, Approver, Destination, Nobody, Reassignment, Sequence, Source, Stage, Work, Workflow, is_email,
 };
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ fn compile_approval(findings: &mut Findings, at: &Path<'_>, step: &ApprovalStep)
     let family = findings.around().family;
     let mut approvers = Vec::new();
     for (n, text) in step.approvers.iter().enumerate() {
-        approvers.push(if approver::is_email(text) {
+        approvers.push(if is_email(text) {
             Approver::Email(text.clone())
         } else {
             let early = approver::is_early(family, text);

@@ -3,12 +3,11 @@
 
 use super::super::Path;
 use super::EARLY_APPROVERS_MAX;
-use super::approver::is_email;
 use super::findings::{Findings, Wording};
 use crate::expr::guardian::{
     self as language, EvalError, Parameters, Place, Program, Value, compile_error_as_guardian_says, outcome,
 };
-use crate::workflow::{Condition, GuardianExpression, Template};
+use crate::workflow::{Condition, GuardianExpression, Template, is_email};
 use chrono::DateTime;
 use std::sync::LazyLock;
 

@@ -77,7 +77,7 @@ fn check_shield(findings: &mut Findings, at: &Path<'_>, config: &Struct) {
     let (path, key) = (at.field("auth_email"), "Policy.IAM.Config.AuthEmail");
     match text(config, "auth_email") {
         "" => findings.tag(&path, "AUTH_EMAIL_REQUIRED", "shield needs an e-mail address", key, "required"),
-        email if !super::approver::is_email(email) => {
+        email if !crate::workflow::is_email(email) => {
             findings.tag(&path, "EMAIL_INVALID", "this is not an e-mail address", key, "email")
         }
         _ => {}
