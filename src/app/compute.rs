@@ -21,10 +21,10 @@ impl Default for Compute {
 
 /// Says stop when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Arc<AtomicBool>);
+struct Waiting(Arc<AtomicBool>);
 
 impl Waiting {
-    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+    fn stop(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -54,14 +54,5 @@ impl Compute {
             work(&stop)
         });
         done.await.map_err(|error| Error::Internal(format!("the work did not end: {error}")))
-    }
-
-    /// Begins `work`, which hands out what it makes as it goes. The permit is to be kept until it ends.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the service ends.
-    pub(super) async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        permit.map_err(|_| Error::Internal("the room for work is closed".to_owned()))
     }
 }

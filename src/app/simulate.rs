@@ -6,7 +6,6 @@ mod happening;
 mod source;
 mod trace;
 
-use super::compute::Waiting;
 use super::world::{self, time};
 use super::{Answer, App, Error, error::invalid};
 use crate::pb::countersign::v1 as pb;
@@ -26,6 +25,8 @@ pub const HAPPENINGS_MAX: usize = 1000;
 pub const CASES_MAX: usize = 1000;
 /// How many answers of a batch wait for whoever reads them.
 const ANSWERS_WAITING_MAX: usize = 16;
+/// How many cases are simulated at a time, before others get the processor.
+const CASES_AT_ONCE: usize = 16;
 
 /// One simulation, ready to run.
 #[derive(Debug)]
@@ -41,13 +42,15 @@ struct Run {
 /// The answers of a batch, in order.
 #[derive(Debug)]
 pub struct Batch {
-    answers: mpsc::Receiver<pb::BatchSimulateResponse>,
-    _waiting: Waiting,
+    answers: mpsc::Receiver<Result<pb::BatchSimulateResponse, Error>>,
 }
 
 impl Batch {
     /// The next answer; `None` after the last.
-    pub async fn next(&mut self) -> Option<pb::BatchSimulateResponse> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`]; nothing comes after one.
+    pub async fn next(&mut self) -> Option<Result<pb::BatchSimulateResponse, Error>> {
         self.answers.recv().await
     }
 }
@@ -122,27 +125,39 @@ impl App {
             runs.push(Run { assume, dry_run, ..run });
         }
         read.report.finish()?;
-        let ids = request.cases.into_iter().map(|case| case.id).collect();
-        self.start(directory, runs, ids).await
+        let ids = request.cases.into_iter().map(|case| case.id);
+        Ok(self.start(directory, runs.into_iter().zip(ids).collect()))
     }
 
-    async fn start(&self, directory: Directory, runs: Vec<Run>, ids: Vec<String>) -> Result<Batch, Error> {
+    /// Begins a batch. Whoever reads slowly holds up nobody else: no thread waits for them.
+    fn start(&self, directory: Directory, mut runs: Vec<(Run, String)>) -> Batch {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
-        let waiting = Waiting::default();
-        let stop = waiting.stop();
-        let permit = self.compute.permit().await?;
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            for (n, (run, id)) in runs.iter().zip(ids).enumerate() {
-                let trace = Some(trace::message(&run.trace(&directory, &stop)));
-                let index = u32::try_from(n).unwrap_or(u32::MAX);
-                // Whoever reads has gone away.
-                if sender.blocking_send(pb::BatchSimulateResponse { id, index, trace }).is_err() {
-                    return;
+        let (compute, directory) = (self.compute.clone(), Arc::new(directory));
+        tokio::spawn(async move {
+            let mut index = 0;
+            while !runs.is_empty() {
+                let few: Vec<(Run, String)> = runs.drain(..CASES_AT_ONCE.min(runs.len())).collect();
+                let (directory, first) = (Arc::clone(&directory), index);
+                index += few.len();
+                let work = compute.run(move |stop| answers_of(&few, first, &directory, stop));
+                let answers = tokio::select! {
+                    answers = work => answers,
+                    // Whoever read has gone away, and the work is told to stop.
+                    () = sender.closed() => return,
+                };
+                let answers: Vec<Result<_, Error>> = match answers {
+                    Ok(answers) => answers.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                for answer in answers {
+                    let last = answer.is_err();
+                    if sender.send(answer).await.is_err() || last {
+                        return;
+                    }
                 }
             }
         });
-        Ok(Batch { answers, _waiting: waiting })
+        Batch { answers }
     }
 
     async fn prepare_one(
@@ -229,13 +244,29 @@ impl Reading<'_> {
     }
 }
 
+/// The answers of some cases, the first of which has the index `first`.
+fn answers_of(
+    runs: &[(Run, String)],
+    first: usize,
+    directory: &Directory,
+    stop: &AtomicBool,
+) -> Vec<pb::BatchSimulateResponse> {
+    let answers = runs.iter().enumerate().map(|(n, (run, id))| pb::BatchSimulateResponse {
+        id: id.clone(),
+        index: u32::try_from(first + n).unwrap_or(u32::MAX),
+        trace: Some(trace::message(&run.trace(directory, stop))),
+    });
+    answers.collect()
+}
+
 impl Run {
     fn trace(&self, directory: &Directory, stop: &AtomicBool) -> Trace {
         match (&*self.prepared, &self.request.appeal) {
             (Prepared::Appeal { workflow, policy, stages, .. }, Some(appeal)) => {
                 let (workflow, policy, stages, dry_run) =
                     (&**workflow, policy.clone(), *stages, self.dry_run);
-                let machine = AppealMachine { workflow, policy, stages, appeal, dry_run };
+                let stop = Some(stop);
+                let machine = AppealMachine { workflow, policy, stages, appeal, dry_run, stop };
                 simulate_appeal(&machine, self.at, &self.happenings)
             }
             (Prepared::Task { policies, .. }, _) => {

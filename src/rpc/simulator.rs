@@ -42,7 +42,7 @@ impl Simulator for SimulatorService {
             self.app.batch_simulate(request.into_inner()).await.map_err(|error| status::of(&error))?;
         let answers = stream::unfold(batch, |mut batch| async {
             let answer = batch.next().await?;
-            Some((Ok(answer), batch))
+            Some((answer.map_err(|error| status::of(&error)), batch))
         });
         Ok(Response::new(Box::pin(answers)))
     }

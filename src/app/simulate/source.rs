@@ -2,7 +2,7 @@
 //! lead to, as it is now.
 
 use super::super::world::to_object;
-use super::super::{App, Error, records};
+use super::super::{App, DOCUMENT_MAX_BYTES, Error, records};
 use crate::pb::c1::api::policy::v1::{Policy, PolicyType};
 use crate::pb::countersign::v1::{self as pb, policy_source::Policy as Source};
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
@@ -104,9 +104,12 @@ impl App {
                 Ok(self.appeal(report, &at, policy, request_at, request))
             }
             Some(Source::GuardianInline(policy)) => {
+                let at = at.field("guardianInline");
+                if !fits(report, &at, policy) {
+                    return Ok(None);
+                }
                 let mut policy = policy.clone();
                 guardian::prepare(&mut policy, self.lenient());
-                let at = at.field("guardianInline");
                 Ok(self.appeal(report, &at, policy, request_at, request))
             }
             Some(Source::Id(_) | Source::Inline(_)) => self.task(report, at, given).await,
@@ -195,6 +198,9 @@ impl App {
     }
 
     fn compile_inline(&self, report: &mut Report, at: &Path<'_>, policy: &Policy) -> Option<Arc<Workflow>> {
+        if !fits(report, at, policy) {
+            return None;
+        }
         let mut policy = policy.clone();
         c1::prepare(&mut policy);
         let own_id = Some(policy.id.as_str()).filter(|id| !id.is_empty());
@@ -267,6 +273,16 @@ fn step_of(
     crate::wire::json::decode(&ty, json.to_string().as_bytes(), &reading, &mut bytes)
         .map_err(|error| error.to_string())?;
     Message::decode(bytes.as_slice()).map_err(|error| error.to_string())
+}
+
+/// Refuses a document that could not be stored either, before anything looks at it: what that costs grows with it.
+fn fits(report: &mut Report, at: &Path<'_>, policy: &impl Message) -> bool {
+    let bytes = policy.encoded_len();
+    if bytes > DOCUMENT_MAX_BYTES {
+        let message = format!("{bytes} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
+        report.refuse(at, "DOCUMENT_TOO_LARGE", message);
+    }
+    bytes <= DOCUMENT_MAX_BYTES
 }
 
 /// The violations of a document, below the place where it stands.

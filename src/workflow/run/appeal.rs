@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What an appeal runs on.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Machine<'w> {
     pub appeal: &'w world::Appeal,
     /// Whether the appeal is only tried: what nobody will be asked is skipped at once (DryRunAdvance).
     pub dry_run: bool,
+    /// Once this is set, nothing is evaluated any more, and what comes out means nothing.
+    pub stop: Option<&'w AtomicBool>,
 }
 
 /// Which version of which policy.
@@ -274,6 +277,12 @@ impl Machine<'_> {
                 (state, vec![Effect::Refused { why }])
             }
         }
+    }
+
+    /// Refused once nobody waits any more.
+    fn go_on(&self) -> Result<(), Refused> {
+        let stopped = self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        if stopped { Err(Refused::because("nobody waits for this any more")) } else { Ok(()) }
     }
 
     /// Makes the appeal (reference: section 4.3).

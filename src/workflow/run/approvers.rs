@@ -10,7 +10,7 @@ use crate::workflow::{Approval, Condition, GroupRef, Source};
 /// The most members of a group that are asked; for a larger one the fallback is (reference: section 3.7).
 pub const GROUP_MEMBERS_MAX: usize = 128;
 /// The most people that one stage asks, whatever its source.
-pub const ASKED_MAX: usize = 1024;
+pub const ASKED_MAX: usize = 128;
 
 /// What one source came to.
 #[derive(Debug, Default)]
@@ -64,7 +64,10 @@ impl Run<'_, '_> {
     /// earlier.
     fn ask(&mut self, approval: &Approval, named: Named) -> bool {
         let (mut asked, mut excluded) = (Vec::<Asked>::new(), Vec::new());
-        let Named { source, users, problem } = named;
+        let Named { source, users, mut problem } = named;
+        if users.len() > ASKED_MAX {
+            problem = format!("only the first {ASKED_MAX} are asked");
+        }
         let mut seen = std::collections::BTreeSet::new();
         for user in users.iter().filter(|user| seen.insert(user.as_str())).take(ASKED_MAX) {
             match self.exclusion(approval, user) {

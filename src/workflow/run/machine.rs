@@ -3,7 +3,7 @@
 
 use super::event::{Effect, Event, Happening};
 use super::state::{Hop, Outcome, RuleTried, RuleValue, StageRecord, StageState, State};
-use crate::expr::{EvalError, Evaluation, Facts};
+use crate::expr::{EvalCode, EvalError, Evaluation, Facts};
 use crate::workflow::world::{Directory, Request};
 use crate::workflow::{Condition, Destination, Stage, Workflow};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub const CHAIN_MAX: usize = 5;
 /// How often other policies may take over one task, by escalation or by what stands in for people. Then it is blocked.
 pub const REPLACEMENTS_MAX: u32 = 32;
 /// The most stages that one task may enter, restarts included. Then it fails.
-pub const STAGES_ENTERED_MAX: usize = 4096;
+pub const STAGES_ENTERED_MAX: usize = 512;
 
 /// A policy as it was when the task began.
 #[derive(Clone, Debug)]
@@ -201,6 +201,10 @@ impl Run<'_, '_> {
 
     /// The facts, bound for expressions at the time of the state.
     pub(super) fn evaluation(&self) -> Result<Evaluation<'_>, EvalError> {
+        if self.machine.is_stopped() {
+            let message = "nobody waits for this any more".to_owned();
+            return Err(EvalError { code: EvalCode::Internal, message });
+        }
         Evaluation::new(&self.facts, self.machine.directory, self.state.now)
     }
 

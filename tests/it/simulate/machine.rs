@@ -24,8 +24,6 @@ use proptest::sample::select;
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::{folder, read};
-
 fn message<M: Message + Default>(name: &str, json: &Value) -> M {
     let ty = Schema::new(pb::pool()).message(name).unwrap();
     let mut bytes = Vec::new();
@@ -33,12 +31,37 @@ fn message<M: Message + Default>(name: &str, json: &Value) -> M {
     M::decode(bytes.as_slice()).unwrap()
 }
 
-fn directory() -> Directory {
-    let given = message("countersign.v1.Directory", &read(&folder().join("directory.json")));
+fn directory_of(json: &Value) -> Directory {
+    let given = message("countersign.v1.Directory", json);
     let mut report = Report::default();
     let made = world::directory(&mut report, &Path::ROOT, &given);
     report.finish().unwrap();
     made
+}
+
+/// Everybody is there, in any state, with any managers and delegates, themselves included.
+fn directory() -> impl Strategy<Value = Directory> {
+    let statuses =
+        vec!["USER_STATUS_ENABLED", "USER_STATUS_ENABLED", "USER_STATUS_DISABLED", "USER_STATUS_DELETED"];
+    let person =
+        (vec(select(USERS), 0..3), select(statuses), select(USERS), select(vec!["Sales", "Legal", ""]));
+    let people = vec(person, USERS.len() - 1);
+    (people, users(), users(), users()).prop_map(|(people, owners, members, administrators)| {
+        let people = people.iter().zip(USERS).map(|((managers, status, delegate, department), id)| {
+            json!({"id": id, "email": format!("{id}@example.com"), "managerIds": managers, "status": status,
+                   "delegateId": delegate, "department": department})
+        });
+        directory_of(&json!({
+            "users": people.collect::<Vec<_>>(),
+            "apps": [{"id": "db", "ownerIds": owners}, {"id": "dir"}],
+            "entitlements": [
+                {"id": "read", "appId": "db", "ownerIds": members, "resourceId": "prod"},
+                {"id": "security", "appId": "dir", "memberIds": members},
+            ],
+            "resources": [{"id": "prod", "appId": "db", "ownerIds": owners}],
+            "administratorIds": administrators,
+        }))
+    })
 }
 
 fn start() -> DateTime<Utc> {
@@ -213,9 +236,10 @@ proptest! {
         documents in vec(policy(), 3),
         nobody in select(vec![Nobody::Block, Nobody::Skip, Nobody::Deny]),
         happenings in happenings(),
+        directory in directory(),
         subject in select(&USERS[..5]),
     ) {
-        let (policies, directory) = (snapshots(&documents, nobody), directory());
+        let policies = snapshots(&documents, nobody);
         let request = Request {
             subject_id: subject.to_owned(), app_id: "db".to_owned(), entitlement_id: "read".to_owned(),
             ..Request::default()
@@ -273,7 +297,7 @@ proptest! {
         let appeal = Appeal { appeal: json.as_object().unwrap().clone(), ..Appeal::default() };
         let name = PolicyName { id: "p".to_owned(), version: 1 };
         let machine = AppealMachine {
-            workflow: &compiled.workflow, policy: name, stages: stages.len(), appeal: &appeal, dry_run: false,
+            workflow: &compiled.workflow, policy: name, stages: stages.len(), appeal: &appeal, dry_run: false, stop: None,
         };
         let decided = decisions.iter().map(|(actor, approve, approval)| {
             let verdict = if *approve { Verdict::Approve } else { Verdict::Deny };

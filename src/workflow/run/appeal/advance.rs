@@ -34,6 +34,7 @@ impl<'w> Machine<'w> {
         let facts = self.facts(state, at)?;
         let steps = self.steps();
         for approval in state.approvals.iter_mut().filter(|one| one.status == ApprovalStatus::Blocked) {
+            self.go_on()?;
             let step = self.step_of(&steps, approval, making);
             if let Some(step) = step
                 && !holds(approval, step.step, &facts)?
@@ -45,6 +46,7 @@ impl<'w> Machine<'w> {
         for index in &indices {
             for approval in state.approvals.iter_mut() {
                 if approval.index == *index && approval.status == ApprovalStatus::Pending {
+                    self.go_on()?;
                     let step = self.step_of(&steps, approval, making);
                     if let Some(step) = step {
                         settle(approval, step.step, &facts)?;
@@ -88,6 +90,7 @@ impl<'w> Machine<'w> {
             matches!(one.status, ApprovalStatus::Blocked | ApprovalStatus::Pending) && !one.name.is_empty()
         };
         for approval in state.approvals.iter_mut().filter(open) {
+            self.go_on()?;
             let step = steps.iter().find(|step| step.step.name == approval.name);
             if let Some(step) = step
                 && !holds(approval, step.step, &facts)?

@@ -51,6 +51,7 @@ impl<'w> Machine<'w> {
     pub(super) fn apply(&self, state: &mut AppealState, at: DateTime<Utc>) -> Result<(), Refused> {
         let facts = self.early(state, at)?;
         for Step { step, number, stage, index } in self.steps() {
+            self.go_on()?;
             let (approvers, dont_allow_self_approval) = match &step.work {
                 Work::Approval(approval) => {
                     let approvers = approvers(approval, &facts).map_err(|error| {

@@ -14,6 +14,7 @@ impl Machine<'_> {
         let facts = self.facts(state, at)?;
         let mut labels = BTreeMap::new();
         for rule in &entry.labels {
+            self.go_on()?;
             apply_rule(rule, &facts, &mut labels, &mut state.notes)?;
         }
         let brought = state.appeal.get("user_labels").and_then(Value::as_object).cloned().unwrap_or_default();

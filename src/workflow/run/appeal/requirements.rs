@@ -19,6 +19,7 @@ impl Machine<'_> {
         }
         let facts = self.facts(state, at)?;
         for requirement in &self.workflow.requirements {
+            self.go_on()?;
             let broken = broken(&requirement.on, &state.appeal, &facts)
                 .map_err(|error| Refused::internal(format!("requirement {}: {error}", requirement.place)))?;
             state.requirements.push(looked_at(requirement, broken));
