@@ -78,7 +78,7 @@ const SERVICES: [&str; 4] = [
 
 /// Whether it is a service over policies, of which the crate's own descriptors have several.
 fn is_ours(name: &str) -> bool {
-    name.starts_with("c1.") || name.contains(".guardian.")
+    name.starts_with("c1.") || name.starts_with("countersign.") || name.contains(".guardian.")
 }
 
 #[tokio::test]
