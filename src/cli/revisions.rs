@@ -24,6 +24,7 @@ const PAGE: i32 = 100;
 
 /// The arguments of `revisions`.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// The policy.
     #[arg(value_name = "ID")]

@@ -19,6 +19,7 @@ const PAGE: i32 = 100;
 
 /// The arguments of `audit tail`.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     #[command(flatten)]
     remote: remote::Args,

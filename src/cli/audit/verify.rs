@@ -16,6 +16,7 @@ const PAGE: i32 = 100;
 
 /// The arguments of `audit verify`.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(
     after_help = "The end of the trail is printed as NUMBER:HASH. Keep it where those who run the service cannot change \
                         it, and give it to a later verification with --expect: the trail alone cannot show that its newest \
