@@ -60,22 +60,9 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
     newest.truncate(lines);
     newest.reverse();
     print(&newest)?;
-    let mut after_number = seen.unwrap_or(0).max(newest.last().map_or(0, |last| last.number));
-    while follow {
-        sleep(FOLLOW_PAUSE);
-        let mut request = ListAuditRequest { after_number, order_by: "number".to_owned(), ..filter.clone() };
-        loop {
-            let page = trail.list(request.clone())?;
-            print(&page.entries)?;
-            let last = page.entries.last().map_or(0, |last| last.number);
-            after_number = after_number.max(last);
-            if page.next_page_token.is_empty() {
-                // What the filters dropped need not be looked at again.
-                after_number = after_number.max(page.head_number);
-                break;
-            }
-            request.page_token = page.next_page_token;
-        }
+    if follow {
+        let after = seen.unwrap_or(0).max(newest.last().map_or(0, |last| last.number));
+        trail.follow(&filter, after)?;
     }
     Ok(())
 }
@@ -94,6 +81,26 @@ impl Trail {
     pub(super) fn list(&mut self, request: ListAuditRequest) -> Result<ListAuditResponse, Failure> {
         let answer = self.remote.call(self.client.list(request));
         answer.map_err(|status| Failure::failed(refusal(&status)))
+    }
+
+    /// Prints the entries after this number as they come. Ends only by a failure.
+    fn follow(&mut self, filter: &ListAuditRequest, mut after_number: i64) -> Result<(), Failure> {
+        loop {
+            sleep(FOLLOW_PAUSE);
+            let mut request =
+                ListAuditRequest { after_number, order_by: "number".to_owned(), ..filter.clone() };
+            loop {
+                let page = self.list(request.clone())?;
+                print(&page.entries)?;
+                after_number = after_number.max(page.entries.last().map_or(0, |last| last.number));
+                if page.next_page_token.is_empty() {
+                    // What the filters dropped need not be looked at again.
+                    after_number = after_number.max(page.head_number);
+                    break;
+                }
+                request.page_token = page.next_page_token;
+            }
+        }
     }
 }
 
