@@ -5,6 +5,7 @@
 //! clock and the maker of ids are handed in ([`Clock`]); the store is any [`Engine`].
 
 mod answer;
+mod audit;
 mod catalogue;
 mod clock;
 mod compute;
@@ -18,6 +19,7 @@ mod records;
 mod references;
 mod referrers;
 mod replay;
+mod revisions;
 mod search;
 mod secrets;
 mod simulate;
@@ -27,6 +29,7 @@ mod words;
 mod write;
 
 pub use answer::{Answer, Caller};
+pub use audit::{Attempt, OnDropped, Verified, Verifier, Witness, verify_store};
 pub use clock::{Clock, NoEntropy, SystemClock};
 pub use error::{Error, GuardianCode, REFERRERS_LISTED_MAX};
 pub use etag::etag;
@@ -41,6 +44,7 @@ use crate::store::table::Key;
 use crate::store::{self, Batch, Engine, Stored};
 use crate::wire;
 use crate::workflow::Nobody;
+use audit::Failures;
 use catalogue::{Catalogue, Following};
 use page::Tokens;
 use records::tables;
@@ -73,6 +77,7 @@ pub struct App {
     workflows: Workflows,
     catalogue: Arc<Catalogue>,
     _following: Following,
+    failures: Failures,
     guardian: Guardian,
     compute: compute::Compute,
 }
@@ -114,6 +119,7 @@ impl App {
         let tokens = Tokens::new(own_key(store.as_ref(), clock.as_ref(), "token-key").await?);
         let (catalogue, following) = catalogue::follow(Arc::clone(&store)).await?;
         let newest = catalogue.entries().newest();
+        let failures = Failures::start(Arc::clone(&store));
         Ok(App {
             store,
             clock,
@@ -124,6 +130,7 @@ impl App {
             workflows: Workflows::default(),
             catalogue,
             _following: following,
+            failures,
             guardian: Guardian::default(),
             compute: compute::Compute::default(),
         })

@@ -2,9 +2,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod audit;
 mod check;
 mod client;
 mod remote;
+mod revisions;
 mod rotate_keys;
 mod serve;
 mod terminal;
@@ -32,10 +34,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in the life of the program")]
 enum Command {
+    /// Read the audit trail, and say whether it is whole.
+    Audit(audit::Args),
     /// Compile policies in files without a server, and say what is wrong with them and where.
     Check(check::Args),
     /// Make credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// List what a policy was, show one of its revisions, or write one again.
+    Revisions(revisions::Args),
     /// Encrypt every secret in the store with the first of the keys.
     RotateKeys(rotate_keys::Args),
     /// Run the service.
@@ -115,8 +121,10 @@ pub fn run(
     let command = Cli::command().mut_subcommand("serve", with_variables);
     let matches = command.try_get_matches_from(args)?;
     match Cli::from_arg_matches(&matches)?.command {
+        Command::Audit(args) => audit::run(args, env),
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Revisions(args) => revisions::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
         Command::Token(args) => token::run(args),

@@ -41,6 +41,11 @@ pub mod countersign {
     package!(v1, "countersign.v1");
 }
 
+/// Package `google`: what our own API takes from there.
+pub mod google {
+    package!(rpc, "google.rpc");
+}
+
 /// Package `gotocompany`: Guardian's dialect.
 pub mod gotocompany {
     /// Package `gotocompany.guardian`.

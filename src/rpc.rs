@@ -2,19 +2,24 @@
 //!
 //! Nothing is decided here. [`status`] is the only place that makes a status of an operation's error.
 
+mod audit;
 mod call;
 pub mod codec;
 mod guardian;
 mod policies;
 mod raystack;
+mod revisions;
 mod search;
 mod simulator;
 pub mod status;
+mod subject;
 mod validate;
 
+pub use audit::AuditService;
 pub use guardian::GuardianService;
 pub use policies::PolicyService;
 pub use raystack::RaystackGuardianService;
+pub use revisions::RevisionService;
 pub use search::PolicySearchService;
 pub use simulator::SimulatorService;
 pub use validate::{AccountProvisionPolicyTestService, PolicyValidateService};

@@ -36,6 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use crate::app::App;
 use crate::auth::Guard;
 use crate::config::Settings;
 use crate::gateway::Gateway;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub health: watch::Receiver<Health>,
     /// Who is let in.
     pub guard: Arc<Guard>,
+    /// Where the calls that are denied are written down, if anywhere.
+    pub audit: Option<Arc<App>>,
 }
 
 /// Why the service did not start.
@@ -123,7 +126,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, metrics, health, guard } = parts;
+    let Parts { services, descriptors, gateway, metrics, health, guard, audit } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -145,6 +148,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let draining = CancellationToken::new();
     let pipeline = Arc::new(Pipeline {
         methods,
+        audit,
         services,
         gateway: gateway.body_limit(settings.max_message_bytes.bytes() as usize),
         max_message_bytes: settings.max_message_bytes.bytes(),

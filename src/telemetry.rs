@@ -17,7 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-pub use metrics::{CONTENT_TYPE, Metrics, RpcKind, RpcMetrics, StoreMetrics, code_name};
+pub use metrics::{AuditDropped, CONTENT_TYPE, Metrics, RpcKind, RpcMetrics, StoreMetrics, code_name};
 pub use sink::{Flush, Sink};
 
 tokio::task_local! {

@@ -26,6 +26,14 @@ pub enum Error {
         /// The version that was asked for; 0 = the latest.
         version: u32,
     },
+    /// The policy never had this revision.
+    #[error("policy {id} has no revision {number}")]
+    NoSuchRevision {
+        /// The policy.
+        id: String,
+        /// The number that was asked for.
+        number: u64,
+    },
     /// A Guardian policy with this id exists: update it, or take another id.
     #[error("policy {id} exists already")]
     AlreadyExists {

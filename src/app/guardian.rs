@@ -10,6 +10,7 @@ mod get;
 mod list;
 mod raystack;
 mod references;
+mod revisions;
 mod rotate;
 mod update;
 mod write;
@@ -40,6 +41,8 @@ struct Document {
     policy: Policy,
     title: String,
     created_by: String,
+    /// The version whose document is written again.
+    restores: Option<u64>,
 }
 
 /// What an operation was doing when it failed, as Guardian says it.

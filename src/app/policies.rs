@@ -4,4 +4,4 @@ mod create;
 mod delete;
 mod get;
 mod list;
-mod update;
+pub(super) mod update;

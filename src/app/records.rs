@@ -11,6 +11,7 @@
 //! G_HEAD       id                               GuardianHead: how many versions a Guardian policy has
 //! G_VERSION    id, version                      GuardianRecord: every version of it
 //! G_TIME       created_at, id, version          (empty): the order in which Guardian policies are listed
+//! (FF)         number                           the audit trail (`audit/record.rs`), in the store's journal
 //! ```
 //!
 //! A write moves the state that it replaces to REVISION, so that every state is kept and a new policy, the write whose
@@ -123,6 +124,9 @@ pub(super) struct RevisionRecord {
     /// An encoded `Policy`.
     #[prost(bytes = "bytes", tag = "6")]
     pub(super) document: Bytes,
+    /// The revision whose document was written again; 0 for other writes.
+    #[prost(uint64, tag = "7")]
+    pub(super) restores: u64,
 }
 
 /// That one policy refers to another.
@@ -177,6 +181,9 @@ pub(super) struct GuardianRecord {
     pub(super) title: String,
     #[prost(string, tag = "6")]
     pub(super) created_by: String,
+    /// The version whose document was written again; 0 for other writes.
+    #[prost(uint64, tag = "7")]
+    pub(super) restores: u64,
 }
 
 /// Reads a record of the store.

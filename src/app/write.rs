@@ -1,7 +1,7 @@
-//! The one way in which a policy is written: document, revision and references in one batch.
+//! The one way in which a policy is written: document, revision, references and audit entry in one batch.
 
 use super::records::{RevisionRecord, policy_key, read, tables};
-use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid, etag, referrers};
+use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid, etag, referrers};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::store::table::Key;
 use crate::store::{self, Batch};
@@ -28,6 +28,8 @@ pub(super) struct PolicyWrite<'a> {
     pub(super) new: &'a Policy,
     /// The paths of the update mask; empty for writes without one.
     pub(super) mask: Vec<String>,
+    /// The number of the revision whose document is written again.
+    pub(super) restores: Option<u64>,
 }
 
 impl App {
@@ -67,7 +69,7 @@ impl App {
         caller: &Caller,
         write: PolicyWrite<'_>,
     ) -> Result<String, Error> {
-        let PolicyWrite { old, new, mask } = write;
+        let PolicyWrite { old, new, mask, restores } = write;
         let document = Bytes::from(new.encode_to_vec());
         if document.len() > DOCUMENT_MAX_BYTES {
             let message =
@@ -76,13 +78,16 @@ impl App {
         }
         let number = old.map_or(0, |old| old.record.number) + 1;
         let etag = etag(number, &document);
+        let time = new.deleted_at.or(new.updated_at);
+        batch.journal(audit::written(time.unwrap_or_default(), caller, &new.id, &mask, number));
         let record = RevisionRecord {
             number,
-            time: new.deleted_at.or(new.updated_at),
+            time,
             actor: caller.actor.clone(),
             method: caller.method.to_owned(),
             mask,
             document,
+            restores: restores.unwrap_or(0),
         };
         let key = policy_key(&new.id);
         batch.require_unchanged(key.clone(), old.map(|old| old.revision));

@@ -16,6 +16,7 @@ pub enum Access {
 
 const OPEN: Access = Access::Open;
 const READ: Access = Access::Roles(Roles::ALL);
+const AUDIT: Access = Access::Roles(Roles::of(&[Role::Auditor, Role::Admin]));
 const WRITE: Access = Access::Roles(Roles::of(&[Role::Editor, Role::Admin]));
 
 /// `/package.Service/Method`, and who may call it. Sorted, so that a look-up is a search.
@@ -28,6 +29,10 @@ const TABLE: &[(&str, Access)] = &[
     ("/c1.api.policy.v1.Policies/Update", WRITE),
     ("/c1.api.policy.v1.PolicySearch/Search", READ),
     ("/c1.api.policy.v1.PolicyValidate/ValidateCEL", READ),
+    ("/countersign.v1.Audit/List", AUDIT),
+    ("/countersign.v1.Revisions/Get", READ),
+    ("/countersign.v1.Revisions/List", READ),
+    ("/countersign.v1.Revisions/Rollback", WRITE),
     ("/countersign.v1.Simulator/BatchSimulate", READ),
     ("/countersign.v1.Simulator/Simulate", READ),
     ("/countersign.v1.Simulator/WhoCanApprove", READ),

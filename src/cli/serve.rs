@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Failure;
 use crate::app::SystemClock;
 use crate::config::{self, Layer, Settings};
-use crate::server::{self, Assembled};
+use crate::server;
 use crate::store::{Device, Location};
 use crate::telemetry;
 
@@ -50,22 +50,15 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
 
     log_store(&settings.store);
-    let Assembled { running, store } =
-        server::assemble(settings, Arc::new(SystemClock::default()), Device::default())
-            .await
-            .map_err(Failure::failed)?;
+    let assembled = server::assemble(settings, Arc::new(SystemClock::default()), Device::default())
+        .await
+        .map_err(Failure::failed)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    running.stop();
-    let end = async {
-        let drained = running.ended().await;
-        store.close().await;
-        drained
-    };
     let drained = tokio::select! {
-        drained = end => drained,
+        drained = assembled.close() => drained,
         _ = terminate.recv() => return Err(Failure::failed("left at once, on a second signal")),
         _ = interrupt.recv() => return Err(Failure::failed("left at once, on a second signal")),
     };

@@ -1,10 +1,13 @@
 //! What travels beside a message: metadata into a [`Caller`], and an [`Answer`] into metadata.
 
 use super::status;
-use crate::app::{Answer, Caller, Error};
+use super::subject::Subject;
+use crate::app::{Answer, App, Attempt, Caller, Error};
 use crate::auth::{ANONYMOUS, Principal};
+use std::future::Future;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
+use tonic_types::StatusExt as _;
 
 /// The key of the etag of the policy in a response, and of a header of that name.
 const ETAG: &str = "etag";
@@ -30,6 +33,31 @@ pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Call
         validate_only: flag(&metadata, VALIDATE_ONLY)?,
     };
     Ok((caller, message))
+}
+
+/// A call that writes, from its metadata to its answer. What comes of it is in the audit trail: by the write itself, and
+/// here when there was none. Who only tries a write leaves no trace.
+pub(super) async fn write<T, R, F>(
+    app: &App,
+    request: Request<T>,
+    method: &'static str,
+    operation: impl FnOnce(Caller, T) -> F,
+) -> Result<Response<R>, Status>
+where
+    T: Subject,
+    F: Future<Output = Result<Answer<R>, Error>>,
+{
+    let (caller, message) = open(request, method)?;
+    let trial = caller.validate_only || message.is_trial();
+    let attempt = Attempt::of(&caller, message.policy_id(), message.mask());
+    let answer = close(operation(caller, message).await);
+    if let Err(status) = &answer
+        && !trial
+    {
+        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        app.audit_failed(&Attempt { code: status.code().into(), reason, ..attempt });
+    }
+    answer
 }
 
 /// The response, with its etag and its warnings as metadata; or the status of the error.

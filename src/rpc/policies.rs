@@ -1,6 +1,6 @@
 //! `c1.api.policy.v1.Policies`.
 
-use super::call::{close, open};
+use super::call::{close, write};
 use crate::app::App;
 use crate::pb::c1::api::policy::v1::{
     CreatePolicyRequest, CreatePolicyResponse, DeletePolicyRequest, DeletePolicyResponse, GetPolicyRequest,
@@ -29,8 +29,11 @@ impl Policies for PolicyService {
         &self,
         request: Request<CreatePolicyRequest>,
     ) -> Result<Response<CreatePolicyResponse>, Status> {
-        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Create")?;
-        close(self.app.policy_create(&caller, message).await)
+        const METHOD: &str = "c1.api.policy.v1.Policies/Create";
+        write(&self.app, request, METHOD, |caller, message| async move {
+            self.app.policy_create(&caller, message).await
+        })
+        .await
     }
 
     async fn get(&self, request: Request<GetPolicyRequest>) -> Result<Response<GetPolicyResponse>, Status> {
@@ -48,15 +51,21 @@ impl Policies for PolicyService {
         &self,
         request: Request<UpdatePolicyRequest>,
     ) -> Result<Response<UpdatePolicyResponse>, Status> {
-        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Update")?;
-        close(self.app.policy_update(&caller, message).await)
+        const METHOD: &str = "c1.api.policy.v1.Policies/Update";
+        write(&self.app, request, METHOD, |caller, message| async move {
+            self.app.policy_update(&caller, message).await
+        })
+        .await
     }
 
     async fn delete(
         &self,
         request: Request<DeletePolicyRequest>,
     ) -> Result<Response<DeletePolicyResponse>, Status> {
-        let (caller, message) = open(request, "c1.api.policy.v1.Policies/Delete")?;
-        close(self.app.policy_delete(&caller, message).await)
+        const METHOD: &str = "c1.api.policy.v1.Policies/Delete";
+        write(&self.app, request, METHOD, |caller, message| async move {
+            self.app.policy_delete(&caller, message).await
+        })
+        .await
     }
 }

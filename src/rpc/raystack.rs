@@ -1,6 +1,6 @@
 //! `raystack.guardian.v1beta1.GuardianService`: the calls over policies.
 
-use super::call::{close, open};
+use super::call::{close, write};
 use crate::app::App;
 use crate::pb::raystack::guardian::v1beta1::{
     CreatePolicyRequest, CreatePolicyResponse, GetPolicyPreferencesRequest, GetPolicyPreferencesResponse,
@@ -43,16 +43,22 @@ impl Service for RaystackGuardianService {
         &self,
         request: Request<CreatePolicyRequest>,
     ) -> Result<Response<CreatePolicyResponse>, Status> {
-        let (caller, message) = open(request, "raystack.guardian.v1beta1.GuardianService/CreatePolicy")?;
-        close(self.app.raystack_create(&caller, message).await)
+        const METHOD: &str = "raystack.guardian.v1beta1.GuardianService/CreatePolicy";
+        write(&self.app, request, METHOD, |caller, message| async move {
+            self.app.raystack_create(&caller, message).await
+        })
+        .await
     }
 
     async fn update_policy(
         &self,
         request: Request<UpdatePolicyRequest>,
     ) -> Result<Response<UpdatePolicyResponse>, Status> {
-        let (caller, message) = open(request, "raystack.guardian.v1beta1.GuardianService/UpdatePolicy")?;
-        close(self.app.raystack_update(&caller, message).await)
+        const METHOD: &str = "raystack.guardian.v1beta1.GuardianService/UpdatePolicy";
+        write(&self.app, request, METHOD, |caller, message| async move {
+            self.app.raystack_update(&caller, message).await
+        })
+        .await
     }
 
     async fn get_policy_preferences(

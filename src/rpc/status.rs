@@ -35,6 +35,10 @@ pub fn of(error: &Error) -> Status {
             let metadata = [("id", id.as_str()), ("version", &version.to_string())];
             with(Code::NotFound, &message, "POLICY_NOT_FOUND", &metadata)
         }
+        Error::NoSuchRevision { id, number } => {
+            let metadata = [("id", id.as_str()), ("revision", &number.to_string())];
+            with(Code::NotFound, &message, "REVISION_NOT_FOUND", &metadata)
+        }
         Error::AlreadyExists { id } => with(Code::AlreadyExists, &message, "POLICY_EXISTS", &[("id", id)]),
         Error::NoSecretsKey => with(Code::FailedPrecondition, &message, "SECRETS_KEY_NOT_SET", &[]),
         Error::SecretsKeyMissing { key } => {

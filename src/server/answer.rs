@@ -85,6 +85,11 @@ impl Ending {
         }
     }
 
+    /// Who calls, as far as that is known.
+    pub(crate) fn principal(&self) -> &str {
+        self.record.as_ref().and_then(|record| record.principal.as_deref()).unwrap_or_default()
+    }
+
     fn write(&mut self, code: Code) {
         if let Some(record) = self.record.take() {
             record.write(code);

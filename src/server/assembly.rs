@@ -5,14 +5,16 @@ use std::sync::Arc;
 use tonic::service::Routes;
 use zeroize::Zeroizing;
 
-use super::{Error, KeysUnreadable, Parts, Running, keys, start};
-use crate::app::{self, App, Clock, Guardian};
+use super::{Drained, Error, KeysUnreadable, Parts, Running, keys, start};
+use crate::app::{self, App, Clock, Guardian, OnDropped};
 use crate::auth::{self, Guard};
 use crate::config::Settings;
 use crate::gateway::{BadRule, Gateway, Style, Styles};
 use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
 use crate::pb::countersign::v1::simulator_server::SimulatorServer;
+use crate::pb::countersign::v1::audit_server::AuditServer;
+use crate::pb::countersign::v1::revisions_server::RevisionsServer;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
 use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianServiceServer as RaystackServer;
 use crate::policy::guardian::Compat;
@@ -54,8 +56,21 @@ pub enum AssemblyError {
 pub struct Assembled {
     /// The ports.
     pub running: Running,
-    /// To be closed once the ports have ended.
+    /// To be closed once the ports have ended, by [`Assembled::close`].
     pub store: Arc<dyn Engine>,
+    app: Arc<App>,
+}
+
+impl Assembled {
+    /// Tells the ports to stop, waits until they have ended, and closes the store with everything in it that belongs there.
+    pub async fn close(self) -> Drained {
+        self.running.stop();
+        let drained = self.running.ended().await;
+        // The calls that failed last are on their way into the audit trail.
+        self.app.audit_settled().await;
+        self.store.close().await;
+        drained
+    }
 }
 
 /// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in, and so is
@@ -80,7 +95,9 @@ pub async fn assemble(
     let opened = tokio::task::spawn_blocking(move || store::open(options)).await;
     let store = opened.map_err(|_| AssemblyError::Interrupted)??;
     let app = App::open(Arc::clone(&store), Arc::clone(&clock), settings.empty_approvers).await?;
-    let app = Arc::new(app.with_guardian(guardian));
+    let dropped = metrics.audit_dropped();
+    let on_dropped: OnDropped = Arc::new(move |entries| dropped.add(entries));
+    let app = Arc::new(app.with_guardian(guardian).with_on_dropped(on_dropped));
     report_uncompiled(&app).await?;
     let key = Zeroizing::new(app.access_token_key().await?);
     let guard = Guard::new(&settings.auth_options(), key, Arc::new(move || clock.now().seconds))?;
@@ -91,8 +108,9 @@ pub async fn assemble(
         metrics,
         health: store.health(),
         guard: Arc::new(guard),
+        audit: Some(Arc::clone(&app)),
     };
-    Ok(Assembled { running: start(settings, parts).await?, store })
+    Ok(Assembled { running: start(settings, parts).await?, store, app })
 }
 
 /// How each package speaks JSON.
@@ -128,6 +146,8 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     let guardian = GuardianServiceServer::new(rpc::GuardianService::new(Arc::clone(app)));
     let raystack = RaystackServer::new(rpc::RaystackGuardianService::new(Arc::clone(app)));
     let simulator = SimulatorServer::new(rpc::SimulatorService::new(Arc::clone(app)));
+    let revisions = RevisionsServer::new(rpc::RevisionService::new(Arc::clone(app)));
+    let audit = AuditServer::new(rpc::AuditService::new(Arc::clone(app)));
     Routes::default()
         .add_service(policies.max_decoding_message_size(message_max_bytes))
         .add_service(search.max_decoding_message_size(message_max_bytes))
@@ -136,4 +156,6 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
         .add_service(guardian.max_decoding_message_size(message_max_bytes))
         .add_service(raystack.max_decoding_message_size(message_max_bytes))
         .add_service(simulator.max_decoding_message_size(message_max_bytes))
+        .add_service(revisions.max_decoding_message_size(message_max_bytes))
+        .add_service(audit.max_decoding_message_size(message_max_bytes))
 }

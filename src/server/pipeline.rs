@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tower::Service as _;
 
 use super::admission::{self, Wanted};
@@ -25,6 +26,7 @@ use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
 use super::{deadline, request_id, token};
+use crate::app::{App, Attempt};
 use crate::auth::Guard;
 use crate::gateway::Gateway;
 use crate::telemetry;
@@ -41,6 +43,7 @@ const PONG: &str = "pong";
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) methods: Methods,
+    pub(crate) audit: Option<Arc<App>>,
     pub(crate) services: Routes,
     pub(crate) gateway: Gateway,
     pub(crate) max_message_bytes: u32,
@@ -119,6 +122,9 @@ impl Pipeline {
             Err(_) => Wanted::Nothing,
         };
         let admitted = admission::admit(&self.guard, &mut request, wanted, |principal| ending.by(principal));
+        if let (Err(status), Wanted::Method(method), Some(app)) = (&admitted, wanted, &self.audit) {
+            app.audit_failed(&denied(ending.principal(), method, status));
+        }
         // Only who is let in may learn what there is and what there is not.
         let target = match admitted.and_then(|()| target.as_ref().map_err(Status::clone)) {
             Ok(target) => target,
@@ -184,6 +190,17 @@ impl Pipeline {
             (Face::Rest, Some(Target::Gateway(matched))) => self.gateway.error(Some(matched), &status),
             (Face::Rest, _) => self.gateway.error_at(nowhere, &status),
         }
+    }
+}
+
+/// What the audit trail says of a call that was not let in. Nothing of it was read, so which policy it was about is not known.
+fn denied(actor: &str, method: &str, status: &Status) -> Attempt {
+    Attempt {
+        actor: actor.to_owned(),
+        method: method.trim_start_matches('/').to_owned(),
+        code: status.code().into(),
+        reason: status.get_details_error_info().map(|info| info.reason).unwrap_or_default(),
+        ..Attempt::default()
     }
 }
 

@@ -110,6 +110,7 @@ pub struct Metrics {
     handled: Family<HandledLabels, Counter>,
     handling_seconds: HistogramFamily,
     store: StoreMetrics,
+    audit_dropped: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -156,7 +157,13 @@ impl Default for Metrics {
             "Time to make one batch of writes durable, in seconds",
             store.fsync_seconds.clone(),
         );
-        Self { registry: Mutex::new(registry), started, handled, handling_seconds, store }
+        let audit_dropped = Counter::default();
+        registry.register(
+            "countersign_audit_dropped",
+            "Calls that failed and are not in the audit trail, because there were too many of them",
+            audit_dropped.clone(),
+        );
+        Self { registry: Mutex::new(registry), started, handled, handling_seconds, store, audit_dropped }
     }
 }
 
@@ -190,6 +197,12 @@ impl Metrics {
         self.store.clone()
     }
 
+    /// What the audit trail reports to.
+    #[must_use]
+    pub fn audit_dropped(&self) -> AuditDropped {
+        AuditDropped(self.audit_dropped.clone())
+    }
+
     /// All metrics in the OpenMetrics text format ([`CONTENT_TYPE`]).
     #[must_use]
     pub fn render(&self) -> String {
@@ -221,6 +234,17 @@ impl RpcMetrics {
             counter.inc();
         }
         self.handling_seconds.observe(took.as_secs_f64());
+    }
+}
+
+/// What the audit trail reports to.
+#[derive(Debug, Clone)]
+pub struct AuditDropped(Counter);
+
+impl AuditDropped {
+    /// So many entries were dropped.
+    pub fn add(&self, entries: u64) {
+        self.0.inc_by(entries);
     }
 }
 

@@ -71,9 +71,7 @@ impl Server {
 
     /// Ends the service in order; everything that it was asked is answered.
     pub async fn stop(self) {
-        self.assembled.running.stop();
-        tokio::time::timeout(PATIENCE, self.assembled.running.ended()).await.unwrap();
-        self.assembled.store.close().await;
+        tokio::time::timeout(PATIENCE, self.assembled.close()).await.unwrap();
     }
 }
 
@@ -146,7 +144,7 @@ pub async fn revisions(store: &dyn Engine, id: &str) -> Vec<Revision> {
     all.map(|stored| prost::Message::decode(stored.value).unwrap()).collect()
 }
 
-/// One revision of a policy, as it is kept. No API shows them yet.
+/// One revision of a policy, as it is kept.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Revision {
     #[prost(uint64, tag = "1")]

@@ -79,7 +79,7 @@ impl App {
 fn into_document(caller: &Caller, mut policy: Policy) -> Result<Document, Error> {
     let title = std::mem::take(&mut policy.title);
     policy.created_by.clear();
-    Ok(Document { policy: reread(&policy)?, title, created_by: caller.actor.clone() })
+    Ok(Document { policy: reread(&policy)?, title, created_by: caller.actor.clone(), restores: None })
 }
 
 fn from_document(mut document: Document) -> Result<Policy, Error> {

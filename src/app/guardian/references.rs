@@ -12,6 +12,12 @@ use std::collections::BTreeSet;
 /// How many policies are read to find a cycle.
 const REFERENCES_WALKED_MAX: usize = 64;
 
+/// Refuses what costs too much to look at.
+pub(super) fn too_large_to_check(policy: &Policy) -> Result<(), Error> {
+    let bytes = policy.encoded_len();
+    if bytes > DOCUMENT_MAX_BYTES { Err(too_large(bytes)) } else { Ok(()) }
+}
+
 impl App {
     /// Everything that must hold before a document is stored; what comes back are its warnings.
     ///
@@ -23,10 +29,7 @@ impl App {
         around: Surroundings,
     ) -> Result<Vec<String>, Error> {
         // Before anything looks at it, because what that costs grows with it.
-        let bytes = policy.encoded_len();
-        if bytes > DOCUMENT_MAX_BYTES {
-            return Err(too_large(bytes));
-        }
+        too_large_to_check(policy)?;
         let compiled = guardian::compile(policy, around);
         let compiled = compiled.map_err(|refused| self.guardian.refusal(doing, *refused))?;
         let found = self.check_guardian_references(policy).await?;
@@ -34,7 +37,7 @@ impl App {
         Ok(warnings.iter().map(ToString::to_string).collect())
     }
 
-    async fn check_guardian_references(&self, policy: &Policy) -> Result<Vec<Warning>, Error> {
+    pub(super) async fn check_guardian_references(&self, policy: &Policy) -> Result<Vec<Warning>, Error> {
         let mut report = Report::default();
         let root = Path::ROOT;
         let path = root.field("requirements");

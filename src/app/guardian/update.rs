@@ -8,7 +8,7 @@ use crate::store::Batch;
 
 /// How often an update starts again when another one got in between. Each time one of them has got its version, so
 /// this is how many may meet; the deadline of the call comes first.
-const UPDATE_ATTEMPTS_MAX: u32 = 4096;
+pub(super) const UPDATE_ATTEMPTS_MAX: u32 = 4096;
 
 impl App {
     /// Stores the next version of a policy.

@@ -1,8 +1,9 @@
-//! The one way in which a version of a Guardian policy is written: version, head and place in the list in one batch.
+//! The one way in which a version of a Guardian policy is written: version, head, place in the list and audit entry in one
+//! batch.
 
 use super::Document;
 use crate::app::records::{self, GuardianHead, GuardianRecord, guardian_key, guardian_time_key, tables};
-use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, error::invalid};
+use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::secrets;
 use crate::store::table::Key;
@@ -34,7 +35,7 @@ impl App {
         let Some(stored) = self.read(&guardian_key(id, version)).await? else { return Ok(None) };
         let record: GuardianRecord = records::read(&stored.value)?;
         let policy = records::read::<Policy>(&record.document)?;
-        Ok(Some(Document { policy, title: record.title, created_by: record.created_by }))
+        Ok(Some(Document { policy, title: record.title, created_by: record.created_by, restores: None }))
     }
 
     /// The document as it is kept: its secrets sealed.
@@ -62,17 +63,20 @@ impl App {
         before: Option<Head>,
         document: &Document,
     ) {
-        let Document { policy, title, created_by } = document;
+        let Document { policy, title, created_by, restores } = document;
         let head = head_key(&policy.id);
         batch.require_unchanged(head.clone(), before.map(|head| head.revision));
         batch.put(head, GuardianHead { latest: policy.version }.encode_to_vec());
+        let now = self.clock.now();
+        batch.journal(audit::written(now, caller, &policy.id, &[], policy.version.into()));
         let record = GuardianRecord {
             document: Bytes::from(policy.encode_to_vec()),
-            time: Some(self.clock.now()),
+            time: Some(now),
             actor: caller.actor.clone(),
             method: caller.method.to_owned(),
             title: title.clone(),
             created_by: created_by.clone(),
+            restores: restores.unwrap_or(0),
         };
         batch.put(guardian_key(&policy.id, policy.version), record.encode_to_vec());
         let listed = policy.created_at.unwrap_or_default();

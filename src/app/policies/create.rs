@@ -31,8 +31,11 @@ impl App {
             let mut batch = Batch::new();
             self.check_references(&mut batch, None, &policy).await?;
             self.stamp(&mut policy);
-            let etag =
-                self.write(&mut batch, caller, PolicyWrite { old: None, new: &policy, mask: Vec::new() })?;
+            let etag = self.write(
+                &mut batch,
+                caller,
+                PolicyWrite { old: None, new: &policy, mask: Vec::new(), restores: None },
+            )?;
             if let Some(replay) = &replay {
                 self.remember(&mut batch, replay, before, &policy, &warnings);
             }

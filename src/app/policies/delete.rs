@@ -32,7 +32,11 @@ impl App {
             let new = Policy { deleted_at: Some(self.clock.now()), ..old.policy.clone() };
             let mut batch = Batch::new();
             batch.require_range_empty(referrers);
-            self.write(&mut batch, caller, PolicyWrite { old: Some(&old), new: &new, mask: Vec::new() })?;
+            self.write(
+                &mut batch,
+                caller,
+                PolicyWrite { old: Some(&old), new: &new, mask: Vec::new(), restores: None },
+            )?;
             if self.commit_for(caller, batch).await?.is_some() {
                 return Ok(DeletePolicyResponse {}.into());
             }

@@ -33,7 +33,7 @@ impl App {
             let mut warnings = c1::prepare(&mut new);
             warnings.extend(c1::compile(&new, self.surroundings(Some(&sent.id)))?.warnings);
             self.check_references(&mut batch, Some(&old.policy), &new).await?;
-            let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths() };
+            let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths(), restores: None };
             let etag = self.write(&mut batch, caller, write)?;
             if self.commit_for(caller, batch).await?.is_some() {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
@@ -88,7 +88,10 @@ fn annotations(
 }
 
 /// A scope is given when a policy is created and never changes.
-fn require_same_scope(old: Option<&PolicyScope>, new: Option<&PolicyScope>) -> Result<(), Error> {
+pub(in crate::app) fn require_same_scope(
+    old: Option<&PolicyScope>,
+    new: Option<&PolicyScope>,
+) -> Result<(), Error> {
     if old == new {
         return Ok(());
     }

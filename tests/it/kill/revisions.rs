@@ -1,7 +1,8 @@
-//! The revisions of every policy, read from the data directory itself: no API shows them yet.
+//! The revisions of every policy and the audit trail, read from the data directory itself.
 
 use std::path::Path;
 
+use countersign::app::verify_store;
 use countersign::pb::c1::api::policy::v1::Policy;
 use countersign::store::{self, Location, Options};
 use prost::Message as _;
@@ -45,5 +46,9 @@ pub async fn check(directory: &Path, writers: &mut [Writer]) {
             assert_eq!(last, Policy { updated_at: last.updated_at, ..(**after).clone() });
         }
     }
+    let verified = verify_store(store.as_ref(), []).await.unwrap();
+    assert_eq!(verified.faults, [""; 0]);
+    let written: u64 = writers.iter().flat_map(|writer| &writer.known).map(|known| known.number).sum();
+    assert!(verified.entries >= written, "{} entries of {written} writes", verified.entries);
     store.close().await;
 }

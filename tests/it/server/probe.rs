@@ -231,6 +231,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health: receiver,
             guard: Arc::new(countersign::auth::Guard::open()),
+            audit: None,
         };
         let running = start(&settings, parts).await.unwrap();
         let (addr, admin_addr) = (running.addr, running.admin_addr);

@@ -1,0 +1,140 @@
+//! The versions of a Guardian policy as revisions, and a rollback to one of them. What is read here is for everybody: masked.
+//!
+//! A rollback is an update whose document is an old one: its secrets are opened, the whole is checked, and sealed again as
+//! the next version. Refusals are told in our own words in every mode, since this is our own API.
+
+use super::Document;
+use super::references::too_large_to_check;
+use super::update::UPDATE_ATTEMPTS_MAX;
+use super::write::{Head, aad};
+use crate::app::records::{self, GuardianRecord, RevisionRecord, guardian_key, guardian_version_of, tables};
+use crate::app::revisions::{Kept, etag_of};
+use crate::app::{App, Caller, Error, etag};
+use crate::pb::countersign::v1::{PolicyDialect, revision};
+use crate::pb::gotocompany::guardian::v1beta1::Policy;
+use crate::policy::guardian::{self, Family, secrets};
+use crate::store::table::Key;
+use crate::store::{Batch, Direction};
+use bytes::Bytes;
+use prost::Message;
+
+impl App {
+    /// The number of the latest version, if there is such a policy.
+    pub(in crate::app) async fn guardian_latest(&self, id: &str) -> Result<Option<u32>, Error> {
+        Ok(self.guardian_head(id).await?.map(|head| head.latest))
+    }
+
+    /// One version.
+    pub(in crate::app) async fn guardian_kept(&self, id: &str, number: u64) -> Result<Kept, Error> {
+        let missing = || Error::NoSuchRevision { id: id.to_owned(), number };
+        let version = u32::try_from(number).map_err(|_| missing())?;
+        kept(self.guardian_record(id, version).await?.ok_or_else(missing)?, version)
+    }
+
+    /// At most so many versions with numbers below `before`, newest first.
+    pub(in crate::app) async fn guardian_kept_before(
+        &self,
+        id: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error> {
+        let table = Key::new(tables::G_VERSION).text(id);
+        let range = table.range().before(table.u64(before).as_bytes());
+        let found = self.store.scan(range, Direction::Descending, limit).await?;
+        let kept = found.iter().map(|(key, stored)| {
+            let (_, version) = guardian_version_of(tables::G_VERSION, key)?;
+            kept(records::read(&stored.value)?, version)
+        });
+        kept.collect()
+    }
+
+    async fn guardian_record(&self, id: &str, version: u32) -> Result<Option<GuardianRecord>, Error> {
+        let stored = self.read(&guardian_key(id, version)).await?;
+        stored.map(|stored| records::read(&stored.value)).transpose()
+    }
+
+    /// Writes the document of a version again, as the next version.
+    pub(in crate::app) async fn guardian_rollback(
+        &self,
+        caller: &Caller,
+        id: &str,
+        number: Option<u64>,
+    ) -> Result<(Kept, Vec<String>), Error> {
+        for _ in 0..UPDATE_ATTEMPTS_MAX {
+            let missing = || Error::NotFound { id: id.to_owned() };
+            let head = self.guardian_head(id).await?.ok_or_else(missing)?;
+            let latest = self.guardian_kept(id, head.latest.into()).await?;
+            etag::require(caller.if_match.as_deref(), id, &latest.etag)?;
+            let number = number.unwrap_or_else(|| head.latest.into());
+            let (document, warnings) = self.guardian_restored(caller, id, number, head).await?;
+            let version = document.policy.version;
+            let mut batch = Batch::new();
+            self.guardian_write(&mut batch, caller, Some(head), &document);
+            if self.commit_for(caller, batch).await?.is_some() {
+                let record = GuardianRecord {
+                    document: Bytes::from(document.policy.encode_to_vec()),
+                    time: document.policy.updated_at,
+                    actor: caller.actor.clone(),
+                    method: caller.method.to_owned(),
+                    restores: number,
+                    ..GuardianRecord::default()
+                };
+                return Ok((kept(record, version)?, warnings));
+            }
+        }
+        Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })
+    }
+
+    /// The document of a version as the next one, checked and its secrets sealed; and what it is warned of.
+    async fn guardian_restored(
+        &self,
+        caller: &Caller,
+        id: &str,
+        number: u64,
+        head: Head,
+    ) -> Result<(Document, Vec<String>), Error> {
+        let missing = || Error::NoSuchRevision { id: id.to_owned(), number };
+        let version = u32::try_from(number).map_err(|_| missing())?;
+        let record = self.guardian_record(id, version).await?.ok_or_else(missing)?;
+        let mut policy: Policy = records::read(&record.document)?;
+        let keys = &self.guardian.keys;
+        secrets::open(&mut policy, |place, sealed| keys.open(&aad(id, place), sealed), || Error::Damaged)?;
+        // Only the older family says who made a version.
+        let of_older = !record.created_by.is_empty();
+        let around = self.guardian.surroundings(if of_older { Family::Raystack } else { Family::Goto });
+        guardian::prepare(&mut policy, around);
+        policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
+        (policy.created_at, policy.updated_at) = (None, None);
+        self.guardian_stamp(&mut policy);
+        too_large_to_check(&policy)?;
+        let compiled =
+            guardian::compile(&policy, around).map_err(|refused| Error::Invalid(refused.violations))?;
+        let found = self.check_guardian_references(&policy).await?;
+        let warnings = compiled.warnings.iter().chain(&found).map(ToString::to_string).collect();
+        let created_by = if of_older { caller.actor.clone() } else { String::new() };
+        let policy = self.guardian_sealed(&policy)?;
+        Ok((Document { policy, title: record.title, created_by, restores: Some(number) }, warnings))
+    }
+}
+
+/// A version as everybody may read it.
+fn kept(record: GuardianRecord, version: u32) -> Result<Kept, Error> {
+    let mut policy: Policy = records::read(&record.document)?;
+    secrets::mask(&mut policy);
+    let number = version.into();
+    Ok(Kept {
+        dialect: PolicyDialect::Guardian,
+        bytes: record.document.len(),
+        // Of what is read, so that new keys for the secrets change no etag.
+        etag: etag_of(number, &policy),
+        record: RevisionRecord {
+            number,
+            time: record.time,
+            actor: record.actor,
+            method: record.method,
+            restores: record.restores,
+            ..RevisionRecord::default()
+        },
+        document: revision::Document::Guardian(policy),
+    })
+}

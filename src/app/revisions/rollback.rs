@@ -1,0 +1,85 @@
+//! Rollback: an old document as a new revision, if it would be accepted today.
+
+use super::{Found, Kept, wanted};
+use crate::app::policies::update::require_same_scope;
+use crate::app::records::{RevisionRecord, read};
+use crate::app::write::{Current, PolicyWrite};
+use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, etag};
+use crate::pb::c1::api::policy::v1::Policy;
+use crate::pb::countersign::v1::{Revision, RollbackRequest};
+use crate::policy::c1;
+use crate::store::Batch;
+use bytes::Bytes;
+use prost::Message;
+
+impl App {
+    /// Writes the document of a revision again.
+    ///
+    /// # Errors
+    /// Those of an update to that document; [`Error::NoSuchRevision`].
+    pub async fn revision_rollback(
+        &self,
+        caller: &Caller,
+        request: RollbackRequest,
+    ) -> Result<Answer<Revision>, Error> {
+        let number = wanted(&request.revision)?;
+        let id = &request.policy_id;
+        let (kept, warnings) = match self.find_policy(id, request.dialect).await? {
+            Found::C1(_) => self.policy_rollback(caller, id, number).await?,
+            Found::Guardian(_) => self.guardian_rollback(caller, id, number).await?,
+        };
+        let etag = (!caller.validate_only).then(|| kept.etag.clone());
+        let mut told = kept.told(id, true);
+        told.etag = etag.clone().unwrap_or_default();
+        Ok(Answer { message: told, etag, warnings })
+    }
+
+    async fn policy_rollback(
+        &self,
+        caller: &Caller,
+        id: &str,
+        number: Option<u64>,
+    ) -> Result<(Kept, Vec<String>), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let old = self.live(id).await?;
+            etag::require(caller.if_match.as_deref(), id, &old.etag())?;
+            let number = number.unwrap_or(old.record.number);
+            let restored = self.kept(&old, id, Some(number)).await?.record;
+            let mut new = self.restored(&old, read(&restored.document)?);
+            require_same_scope(old.policy.scope.as_ref(), new.scope.as_ref())?;
+            let mut batch = Batch::new();
+            let mut warnings = c1::prepare(&mut new);
+            warnings.extend(c1::compile(&new, self.surroundings(Some(id)))?.warnings);
+            self.check_references(&mut batch, Some(&old.policy), &new).await?;
+            let restores = Some(number);
+            let write = PolicyWrite { old: Some(&old), new: &new, mask: Vec::new(), restores };
+            self.write(&mut batch, caller, write)?;
+            let record = RevisionRecord {
+                number: old.record.number + 1,
+                time: new.updated_at,
+                actor: caller.actor.clone(),
+                method: caller.method.to_owned(),
+                document: Bytes::from(new.encode_to_vec()),
+                restores: number,
+                ..RevisionRecord::default()
+            };
+            if self.commit_for(caller, batch).await?.is_some() {
+                return Ok((Kept::of(record)?, warnings.iter().map(ToString::to_string).collect()));
+            }
+        }
+        Err(Error::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// The old document, with everything that only the service sets as it is now.
+    fn restored(&self, now: &Current, then: Policy) -> Policy {
+        let kept = &now.policy;
+        Policy {
+            id: kept.id.clone(),
+            created_at: kept.created_at,
+            updated_at: Some(self.clock.now()),
+            deleted_at: kept.deleted_at,
+            system_builtin: kept.system_builtin,
+            ..then
+        }
+    }
+}
