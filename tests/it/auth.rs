@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod files;
+mod jwt;
+mod limits;
 mod matrix;
 
 use bytes::Bytes;
