@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Connection, Files, bearer};
+use super::{Connection, Files, OFTEN, bearer};
 use crate::harness::{ManualClock, Server};
 
 pub const ISSUER: &str = "https://id.example.org";
@@ -195,7 +195,8 @@ async fn keys_in_a_file_can_be_changed() {
     let files = Files::new();
     let (old, new) = (Key::new("a", Algorithm::ES256), Key::new("b", Algorithm::EdDSA));
     std::fs::write(files.path("keys"), set(&[&old])).unwrap();
-    let settings = files.settings(&configuration(&format!("file:{}", files.path("keys").display())));
+    let keys = configuration(&format!("file:{}", files.path("keys").display()));
+    let settings = files.settings(&format!("{OFTEN}{keys}"));
     let server = Server::with(&settings, ManualClock::at(NOW)).await;
     let connection = Connection::open(server.addr).await;
     let (old_token, new_token) = (old.sign(&claims(NOW, &["viewer"])), new.sign(&claims(NOW, &["viewer"])));

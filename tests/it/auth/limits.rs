@@ -30,11 +30,10 @@ async fn a_principal_may_ask_so_often() {
     let refused = answers.iter().find(|answer| answer.status == 429).expect("thirty within a second");
     assert_eq!(refused.headers["retry-after"], "1");
     let said = refused.json();
-    assert_eq!((&said["code"], &said["details"][0]["reason"]), (&8.into(), &"TOO_MANY_CALLS".into()));
-    assert!(
-        said["details"].as_array().unwrap().iter().any(|detail| detail["retryDelay"].is_string()),
-        "{said}"
-    );
+    assert_eq!(said["code"], 8);
+    let details = said["details"].as_array().unwrap();
+    assert!(details.iter().any(|detail| detail["reason"] == "TOO_MANY_CALLS"), "{said}");
+    assert!(details.iter().any(|detail| detail["retryDelay"].is_string()), "{said}");
     assert!(said["message"].as_str().unwrap().contains("max-principal-requests-per-second = 1"));
     let answers =
         join_all((0..30).map(|_| connection.grpc("/c1.api.policy.v1.Policies/List", &headers, b""))).await;

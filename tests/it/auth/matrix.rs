@@ -237,7 +237,10 @@ impl Keys {
             ("a JWT of another key of the issuer", self.later.sign_as(&claims, Some("own"))),
             ("a JWT without a signature", format!("{head}.{payload}.")),
             ("a JWT with a cut signature", format!("{head}.{payload}.{}", &signature[..40])),
-            ("a JWT with another's signature", format!("{head}.{}.{signature}", encode(claims.to_string()))),
+            (
+                "a JWT with another's signature",
+                format!("{head}.{}.{signature}", encode(jwt::claims(NOW, &["admin", "editor"]).to_string())),
+            ),
             ("a JWT of no algorithm", format!("{}.{payload}.", encode(r#"{"alg":"none"}"#.to_owned()))),
             (
                 "a JWT of no algorithm, signed",
