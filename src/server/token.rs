@@ -67,14 +67,16 @@ where
 
 fn given(granted: &Granted) -> Response<Body> {
     tracing::info!(principal = granted.principal, "access token given");
-    let mut body = json!({
-        "access_token": granted.access_token.reveal(),
-        "token_type": "Bearer",
-        "expires_in": granted.expires_in.as_secs(),
-    });
-    if granted.exchanged {
-        body["issued_token_type"] = ACCESS_TOKEN_TYPE.into();
-    }
+    let (token, seconds) = (granted.access_token.reveal(), granted.expires_in.as_secs());
+    let body = match granted.exchanged {
+        false => json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}),
+        true => json!({
+            "access_token": token,
+            "issued_token_type": ACCESS_TOKEN_TYPE,
+            "token_type": "Bearer",
+            "expires_in": seconds,
+        }),
+    };
     json(StatusCode::OK, Code::Ok, &body)
 }
 
