@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::Denied;
 use super::fetch::Fetch;
@@ -19,6 +20,8 @@ use super::reload::Reloading;
 const KEYS_MAX: usize = 100;
 /// Between two fetches.
 const FETCH_PAUSE_SECONDS: u64 = 30;
+/// Calls that wait for a fetch at one time; the next one goes on with the keys that there are.
+const WAITING_MAX: usize = 64;
 /// Keys older than this are fetched again, so that one that the issuer took back is forgotten.
 const KEPT_SECONDS: u64 = 60 * 60;
 /// Keys older than this count no more, should the issuer not answer any longer.
@@ -79,6 +82,7 @@ pub(super) struct Remote {
     known: RwLock<Option<Known>>,
     /// When it was last tried. Held while it is tried, so that there is one attempt at a time.
     tried: tokio::sync::Mutex<Option<Instant>>,
+    waiting: Semaphore,
 }
 
 #[derive(Clone)]
@@ -96,6 +100,7 @@ impl Keys {
                 fetch: Fetch::new(source, ca)?,
                 known: RwLock::default(),
                 tried: tokio::sync::Mutex::default(),
+                waiting: Semaphore::new(WAITING_MAX),
             })),
         }
     }
@@ -138,6 +143,7 @@ impl Remote {
 
     /// Fetches, unless somebody just did.
     async fn refresh(&self) {
+        let Ok(_place) = self.waiting.try_acquire() else { return };
         let mut tried = self.tried.lock().await;
         if tried.is_some_and(|at| at.elapsed() < Duration::from_secs(FETCH_PAUSE_SECONDS)) {
             return;
