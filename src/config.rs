@@ -130,6 +130,14 @@ settings! {
     clients_file: OptionalPath = "none";
     /// How long a token from /auth/v1/token lasts.
     access_token_lifetime: Span = "1h";
+    /// The peers whose `x-forwarded-client-cert` counts: addresses and networks, `10.0.0.0/8,127.0.0.1`; or `none`.
+    xfcc_peers: auth::Peers = "none";
+    /// Calls that one principal may begin in a second; the next one is refused.
+    max_principal_requests_per_second: NonZeroU32 = "1000";
+    /// Calls of one principal in flight at one time, streams included; the next one is refused.
+    max_principal_requests_in_flight: NonZeroU32 = "256";
+    /// Calls with a credential that does not count that one peer may make in a minute; the next one is told to wait.
+    max_failed_authentications_per_minute: NonZeroU32 = "120";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.
@@ -330,6 +338,11 @@ impl Settings {
             clients_file: self.clients_file.0.clone(),
             access_token_lifetime: self.access_token_lifetime.duration(),
             tables: self.auth.clone(),
+            client_certificates: false,
+            xfcc_peers: self.xfcc_peers.clone(),
+            per_second_max: self.max_principal_requests_per_second.get(),
+            in_flight_max: self.max_principal_requests_in_flight.get(),
+            failures_per_minute_max: self.max_failed_authentications_per_minute.get(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! Terraform provider use it (section 4.1 of the reference on its API).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -9,16 +10,24 @@ use percent_encoding::percent_decode;
 use serde::Deserialize;
 
 use super::access_token::Claims;
+use super::jwt::Issuers;
 use super::reload::Reloading;
 use super::replay::{Use, Used};
-use super::{AccessTokens, Client, Clients, Digest, Secret};
+use super::{AccessTokens, Client, Clients, Denied, Digest, Principal, Role, Roles, Secret, Tables};
 
 /// How far ahead the end of an assertion may be (ConductorOne's own limit).
 const ASSERTION_MAX_SECONDS: f64 = 300.0;
 /// How far the clocks of clients may be off.
 const SKEW_SECONDS: f64 = 60.0;
-/// Parameters in a form; we know eight.
+/// Parameters in a form; we know seven.
 const PARAMETERS_MAX: usize = 32;
+/// When an issuer's keys cannot be fetched, they may be able to be after this.
+const UNAVAILABLE_RETRY_SECONDS: u64 = 30;
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// The kinds of token that can be exchanged: both are JWTs of an issuer.
+const SUBJECT_TYPES: [&str; 2] =
+    ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
 
 const BY_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -77,8 +86,11 @@ pub enum GrantError {
     #[error("another grant type")]
     UnsupportedGrantType,
     /// Too much at one time.
-    #[error("too many assertions at one time")]
+    #[error("too much at one time")]
     Exhausted { retry_after: Duration },
+    /// What was sent cannot be checked now.
+    #[error("{0}")]
+    Unavailable(&'static str),
 }
 
 impl GrantError {
@@ -89,7 +101,7 @@ impl GrantError {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidClient(_) => "invalid_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::Exhausted { .. } => "temporarily_unavailable",
+            Self::Exhausted { .. } | Self::Unavailable(_) => "temporarily_unavailable",
         }
     }
 
@@ -99,8 +111,19 @@ impl GrantError {
         match self {
             Self::InvalidRequest(what) => what,
             Self::InvalidClient(_) => "the client's credentials are not valid",
-            Self::UnsupportedGrantType => "grant_type is client_credentials",
+            Self::UnsupportedGrantType => "grant_type is client_credentials or token-exchange",
             Self::Exhausted { .. } => "too many requests",
+            Self::Unavailable(_) => "credentials cannot be checked now",
+        }
+    }
+
+    /// When to come again, if that may help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Exhausted { retry_after } => Some(*retry_after),
+            Self::Unavailable(_) => Some(Duration::from_secs(UNAVAILABLE_RETRY_SECONDS)),
+            _ => None,
         }
     }
 }
@@ -114,16 +137,18 @@ pub struct Granted {
     pub access_token: Secret,
     /// How long it lasts.
     pub expires_in: Duration,
+    /// Whether it was given for another token, which RFC 8693 wants to be said.
+    pub exchanged: bool,
 }
 
 /// Gives tokens to clients.
 #[derive(Debug)]
 pub struct Granter {
-    clients: Reloading<Clients>,
+    clients: Option<Reloading<Clients>>,
+    issuers: Arc<Issuers>,
     tokens: AccessTokens,
     lifetime: Duration,
-    /// The names that an assertion may be made out to; empty for the host that was called.
-    audiences: Vec<String>,
+    tables: Tables,
     used: Used,
     /// Stands in for a client that does not exist, so that looking for one takes as long.
     decoy: Client,
@@ -149,37 +174,49 @@ enum Audience {
 
 impl Granter {
     pub(super) fn new(
-        clients: Reloading<Clients>,
+        clients: Option<Reloading<Clients>>,
+        issuers: Arc<Issuers>,
         tokens: AccessTokens,
         lifetime: Duration,
-        audiences: Vec<String>,
+        tables: &Tables,
     ) -> Result<Granter, String> {
         let (decoy, _) = Client::new("nobody", "nowhere", Vec::new())?;
-        Ok(Granter { clients, tokens, lifetime, audiences, used: Used::default(), decoy })
+        Ok(Granter {
+            clients,
+            issuers,
+            tokens,
+            lifetime,
+            tables: tables.clone(),
+            used: Used::default(),
+            decoy,
+        })
     }
 
     /// One request. `host` is the host that the client called, with or without its port; `now` is in seconds since 1970.
     ///
     /// # Errors
     /// What the client did wrong, or that it is not known.
-    pub fn grant(&self, form: &Form, host: &str, now: i64) -> Result<Granted, GrantError> {
+    pub async fn grant(&self, form: &Form, host: &str, now: i64) -> Result<Granted, GrantError> {
         match form.need("grant_type", "grant_type is missing")? {
-            "client_credentials" => {}
-            _ => return Err(GrantError::UnsupportedGrantType),
+            "client_credentials" => self.client(form, host, now),
+            EXCHANGE if !self.issuers.is_empty() => self.exchange(form, now).await,
+            _ => Err(GrantError::UnsupportedGrantType),
         }
+    }
+
+    fn client(&self, form: &Form, host: &str, now: i64) -> Result<Granted, GrantError> {
         let id = form.need("client_id", "client_id is missing")?;
-        let clients = self.clients.current();
-        let client = clients.find(id);
+        let client = self.find(id);
+        let checked = client.as_ref().unwrap_or(&self.decoy);
         match (form.get("client_assertion"), form.get("client_secret")) {
             (Some(assertion), None) => {
                 if form.get("client_assertion_type") != Some(BY_ASSERTION) {
                     return Err(GrantError::InvalidRequest("client_assertion_type is not jwt-bearer"));
                 }
-                self.check_assertion(client.unwrap_or(&self.decoy), id, assertion, host, now)?;
+                self.check_assertion(checked, id, assertion, host, now)?;
             }
             (None, Some(secret)) => {
-                let known = &client.unwrap_or(&self.decoy).secret_sha256;
-                if !bool::from(known.is(&Digest::of(secret))) {
+                if !bool::from(checked.secret_sha256.is(&Digest::of(secret))) {
                     return Err(GrantError::InvalidClient("the secret is wrong"));
                 }
             }
@@ -188,15 +225,46 @@ impl Granter {
             }
         }
         let client = client.ok_or(GrantError::InvalidClient("no such client"))?;
-        self.token(format!("client:{}", client.id), now)
+        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
+        self.token(format!("client:{}", client.id), Vec::new(), lifetime, now)
     }
 
-    fn token(&self, principal: String, now: i64) -> Result<Granted, GrantError> {
-        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let claims = Claims { sub: principal, exp: now.saturating_add(lifetime), roles: Vec::new() };
+    /// A token of an issuer for one of ours (RFC 8693), which lasts no longer and may do no more. The client's id says
+    /// nothing: who it is, the token says.
+    async fn exchange(&self, form: &Form, now: i64) -> Result<Granted, GrantError> {
+        let kind = form.need("subject_token_type", "subject_token_type is missing")?;
+        if !SUBJECT_TYPES.contains(&kind) {
+            return Err(GrantError::InvalidRequest("subject_token_type is neither jwt nor id_token"));
+        }
+        let token = form.need("subject_token", "subject_token is missing")?;
+        let subject = match Box::pin(self.issuers.subject(token, &self.tables, now)).await {
+            Ok(subject) => subject,
+            Err(Denied::Unavailable(why)) => return Err(GrantError::Unavailable(why)),
+            Err(denied) => {
+                tracing::info!(why = %denied, "a subject token does not count");
+                return Err(GrantError::InvalidRequest("subject_token is not valid"));
+            }
+        };
+        let left = subject.end.saturating_sub(now);
+        if left <= 0 {
+            return Err(GrantError::InvalidRequest("subject_token is not valid"));
+        }
+        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX).min(left);
+        let roles = subject.principal.roles.iter().collect();
+        let granted = self.token(subject.principal.name, roles, lifetime, now)?;
+        Ok(Granted { exchanged: true, ..granted })
+    }
+
+    fn find(&self, id: &str) -> Option<Client> {
+        self.clients.as_ref()?.current().find(id).cloned()
+    }
+
+    fn token(&self, sub: String, roles: Vec<Role>, lifetime: i64, now: i64) -> Result<Granted, GrantError> {
+        let claims = Claims { sub, exp: now.saturating_add(lifetime), roles };
         let access_token =
-            self.tokens.seal(&claims).ok_or(GrantError::InvalidRequest("no token can be made"))?;
-        Ok(Granted { principal: claims.sub, access_token, expires_in: self.lifetime })
+            self.tokens.seal(&claims).ok_or(GrantError::Unavailable("no token can be made"))?;
+        let expires_in = Duration::from_secs(u64::try_from(lifetime).unwrap_or_default());
+        Ok(Granted { principal: claims.sub, access_token, expires_in, exchanged: false })
     }
 
     /// A JWT that the client signed with its own key, for us, now, and for the first time.
@@ -253,23 +321,22 @@ impl Granter {
             Audience::Many(names) => names.as_slice(),
         };
         let called = [bare(host)];
-        named.iter().map(|name| bare(name)).any(|name| match self.audiences.is_empty() {
+        let ours = &self.tables.audiences;
+        named.iter().map(|name| bare(name)).any(|name| match ours.is_empty() {
             true => called.contains(&name),
-            false => self.audiences.iter().any(|ours| bare(ours) == name),
+            false => ours.iter().any(|ours| bare(ours) == name),
         })
     }
 
     /// The principal of one of our tokens, with the roles that it has now. A client that was taken out of the file is
     /// nobody any more, whatever it holds.
-    pub(super) fn principal(&self, token: &str, now: i64) -> Result<super::Principal, &'static str> {
+    pub(super) fn principal(&self, token: &str, now: i64) -> Result<Principal, &'static str> {
         let claims = self.tokens.open(token, now)?;
-        match claims.sub.strip_prefix("client:") {
-            Some(id) => match self.clients.current().find(id) {
-                Some(client) => Ok(super::Principal::new(claims.sub, super::Roles::of(&client.roles))),
-                None => Err("the client of the access token is gone"),
-            },
-            None => Ok(super::Principal::new(claims.sub, super::Roles::of(&claims.roles))),
-        }
+        let roles = match claims.sub.strip_prefix("client:") {
+            Some(id) => self.find(id).ok_or("the client of the access token is gone")?.roles,
+            None => claims.roles,
+        };
+        Ok(Principal::new(claims.sub, Roles::of(&roles)))
     }
 }
 

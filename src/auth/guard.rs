@@ -1,18 +1,22 @@
 //! The ways to prove who one is, in the order in which they are tried, and whether that is enough for a method.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
+use super::forwarded;
+use super::jwt::Issuers;
+use super::quota::{Failures, Quota};
 use super::reload::Reloading;
 use super::{
-    ANONYMOUS, Access, AccessTokens, Clients, Denied, Granter, PeerCertificate, Principal, Roles, Tables,
-    Tokens, access,
+    ANONYMOUS, Access, AccessTokens, Clients, Denied, Granter, Pass, PeerCertificate, Peers, Principal,
+    Roles, Tables, Tokens, access,
 };
 
 /// What is configured.
@@ -26,13 +30,27 @@ pub struct Options {
     pub access_token_lifetime: Duration,
     /// The section `[auth]`.
     pub tables: Tables,
+    /// Callers may show a certificate, which the listener verifies.
+    pub client_certificates: bool,
+    /// Whose word about the certificates of others counts.
+    pub xfcc_peers: Peers,
+    /// How many calls a principal may begin in a second.
+    pub per_second_max: u32,
+    /// How many calls of a principal may be in flight.
+    pub in_flight_max: u32,
+    /// How many calls with a credential that does not count a peer may make in a minute.
+    pub failures_per_minute_max: u32,
 }
 
 impl Options {
     /// Whether there is any way to prove who one is. Without one, everybody may do everything.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.tokens_file.is_some() || self.clients_file.is_some()
+        self.tokens_file.is_some()
+            || self.clients_file.is_some()
+            || !self.tables.issuer.is_empty()
+            || self.client_certificates
+            || !self.xfcc_peers.is_empty()
     }
 }
 
@@ -51,6 +69,8 @@ pub struct Presented<'a> {
     pub headers: &'a HeaderMap,
     /// The certificate that the TLS handshake has verified, if there is one.
     pub certificate: Option<&'a PeerCertificate>,
+    /// Where the call comes from, if it comes over a network.
+    pub peer: Option<IpAddr>,
 }
 
 /// Decides who is let in.
@@ -64,7 +84,11 @@ pub struct Guard {
 struct Checks {
     tokens: Option<Reloading<Tokens>>,
     granter: Option<Granter>,
+    issuers: Arc<Issuers>,
     tables: Tables,
+    xfcc_peers: Peers,
+    quota: Arc<Quota>,
+    failures: Failures,
 }
 
 impl fmt::Debug for Guard {
@@ -97,17 +121,34 @@ impl Guard {
             Some(path) => Some(Reloading::open(path, Tokens::parse).map_err(wrong("tokens-file"))?),
             None => None,
         };
-        let granter = match &options.clients_file {
-            Some(path) => {
-                let clients = Reloading::open(path, Clients::parse).map_err(wrong("clients-file"))?;
-                let lifetime = options.access_token_lifetime;
-                let audiences = options.tables.audiences.clone();
-                let granter = Granter::new(clients, AccessTokens::new(key), lifetime, audiences);
-                Some(granter.map_err(wrong("clients-file"))?)
-            }
+        let clients = match &options.clients_file {
+            Some(path) => Some(Reloading::open(path, Clients::parse).map_err(wrong("clients-file"))?),
             None => None,
         };
-        Ok(Guard { checks: Some(Checks { tokens, granter, tables: options.tables.clone() }), now })
+        let issuers = Arc::new(Issuers::open(&options.tables.issuer).map_err(wrong("auth.issuer"))?);
+        let granter = if clients.is_some() || !issuers.is_empty() {
+            let lifetime = options.access_token_lifetime;
+            let granter = Granter::new(
+                clients,
+                Arc::clone(&issuers),
+                AccessTokens::new(key),
+                lifetime,
+                &options.tables,
+            );
+            Some(granter.map_err(wrong("clients-file"))?)
+        } else {
+            None
+        };
+        let checks = Checks {
+            tokens,
+            granter,
+            issuers,
+            tables: options.tables.clone(),
+            xfcc_peers: options.xfcc_peers.clone(),
+            quota: Quota::new(options.per_second_max, options.in_flight_max),
+            failures: Failures::new(options.failures_per_minute_max),
+        };
+        Ok(Guard { checks: Some(checks), now })
     }
 
     /// The token endpoint, if there is one.
@@ -131,18 +172,53 @@ impl Guard {
     /// Who calls. A credential that is shown must count: it is not passed over for another one.
     ///
     /// # Errors
-    /// When nothing is shown, or what is shown does not count.
-    pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Principal, Denied> {
+    /// When nothing is shown, or what is shown does not count; and when that happens to one peer too often.
+    pub async fn authenticate(&self, presented: &Presented<'_>) -> Result<Principal, Denied> {
         let Some(checks) = &self.checks else { return Ok(Principal::new(ANONYMOUS, Roles::ALL)) };
-        let mut principal = match bearer(presented.headers)? {
-            Some(token) => checks.bearer(token, self.now())?,
-            None => match presented.certificate.and_then(PeerCertificate::name) {
-                Some(name) => Principal::new(format!("cert:{name}"), Roles::NONE),
-                None => return Err(Denied::Missing),
-            },
+        match checks.credential(presented, self.now()).await {
+            Ok(mut principal) => {
+                principal.roles = principal.roles.and(checks.tables.roles_of(&principal.name));
+                Ok(principal)
+            }
+            Err(denied) => {
+                self.failed(&denied, presented.peer)?;
+                Err(denied)
+            }
+        }
+    }
+
+    /// Counts a credential that does not count against the peer that showed it.
+    ///
+    /// # Errors
+    /// When there were too many.
+    fn failed(&self, denied: &Denied, peer: Option<IpAddr>) -> Result<(), Denied> {
+        match (&self.checks, denied, peer) {
+            (Some(checks), Denied::Missing | Denied::Invalid(_), Some(peer)) => {
+                checks.failures.count(peer, Instant::now())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A client that the token endpoint did not know, as [`Guard::authenticate`] counts a bad credential.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn client_failed(&self, peer: Option<IpAddr>) -> Result<(), Denied> {
+        self.failed(&Denied::Missing, peer)
+    }
+
+    /// A place for one more call of a principal, or of the peer where nobody is asked who they are.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn enter(&self, principal: &Principal, peer: Option<IpAddr>) -> Result<Option<Pass>, Denied> {
+        let Some(checks) = &self.checks else { return Ok(None) };
+        let pass = match (principal.name.as_str(), peer) {
+            (ANONYMOUS, Some(peer)) => checks.quota.enter(&format!("{ANONYMOUS}@{peer}"), Instant::now()),
+            (name, _) => checks.quota.enter(name, Instant::now()),
         };
-        principal.roles = principal.roles.and(checks.tables.roles_of(&principal.name));
-        Ok(principal)
+        pass.map(Some)
     }
 
     /// Whether a principal may call a method, `/package.Service/Method`.
@@ -160,11 +236,31 @@ impl Guard {
 }
 
 impl Checks {
-    /// Each kind of token is known by its first letters, so that no kind is ever taken for another.
-    fn bearer(&self, token: &str, now: i64) -> Result<Principal, Denied> {
+    async fn credential(&self, presented: &Presented<'_>, now: i64) -> Result<Principal, Denied> {
+        if let Some(token) = bearer(presented.headers)? {
+            return self.bearer(token, now).await;
+        }
+        // A proxy has a certificate of its own, which says nothing about whom it speaks for.
+        let certificate = match presented.peer {
+            Some(peer) if self.xfcc_peers.has(peer) => {
+                forwarded::certificate(presented.headers).map_err(Denied::Invalid)?
+            }
+            _ => None,
+        };
+        let name = certificate.as_ref().or(presented.certificate).and_then(PeerCertificate::name);
+        name.map(|name| Principal::new(format!("cert:{name}"), Roles::NONE)).ok_or(Denied::Missing)
+    }
+
+    /// Each kind of token is known by its form, so that no kind is ever taken for another.
+    async fn bearer(&self, token: &str, now: i64) -> Result<Principal, Denied> {
         if AccessTokens::is_one(token) {
             let granter = self.granter.as_ref().ok_or(Denied::Invalid("access tokens are not given here"))?;
             return granter.principal(token, now).map_err(Denied::Invalid);
+        }
+        if !self.issuers.is_empty() && Issuers::is_one(token) {
+            // Boxed, because it is large and most calls do without.
+            let subject = Box::pin(self.issuers.subject(token, &self.tables, now)).await?;
+            return Ok(subject.principal);
         }
         if let Some(tokens) = &self.tokens
             && let Some(principal) = tokens.current().find(token)

@@ -4,12 +4,16 @@
 //! To who is not let in, everything looks the same: a path that is there, one that is not, and every credential that does not
 //! count. Why it does not is in the log.
 
+use std::net::IpAddr;
+
 use http::Request;
 use http::header::AUTHORIZATION;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::auth::{Denied, Guard, PeerCertificate, Presented, Principal, Roles};
+use crate::auth::{
+    Denied, Guard, Pass, PeerCertificate, Presented, Principal, Roles, X_FORWARDED_CLIENT_CERT,
+};
 use crate::telemetry;
 
 /// The domain of every `ErrorInfo` of ours.
@@ -29,20 +33,27 @@ pub(crate) enum Wanted<'a> {
 }
 
 /// Lets a request in, with its principal among its extensions, or says why not. `named` hears who calls as soon as that
-/// is known.
-pub(crate) fn admit<B>(
+/// is known. What comes back is the call's place among those of its principal.
+pub(crate) async fn admit<B>(
     guard: &Guard,
     request: &mut Request<B>,
+    peer: Option<IpAddr>,
     wanted: Wanted<'_>,
     mut named: impl FnMut(&str),
-) -> Result<(), Status> {
-    let outcome = decide(guard, request, wanted, &mut named);
-    // Nobody behind this layer has a use for it.
+) -> Result<Option<Pass>, Status> {
+    // Taken out for the while, since a body may not be shared between threads and a head may.
+    let headers = std::mem::take(request.headers_mut());
+    let certificate = request.extensions_mut().remove::<PeerCertificate>();
+    let presented = Presented { headers: &headers, certificate: certificate.as_ref(), peer };
+    let outcome = decide(guard, &presented, wanted, &mut named).await;
+    *request.headers_mut() = headers;
+    // Nobody behind this layer has a use for them.
     request.headers_mut().remove(AUTHORIZATION);
+    request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
     match outcome {
-        Ok(principal) => {
+        Ok((principal, pass)) => {
             request.extensions_mut().insert(principal);
-            Ok(())
+            Ok(pass)
         }
         Err(denied) => {
             tracing::info!(why = %denied, request_id = telemetry::request_id(), "denied");
@@ -51,27 +62,28 @@ pub(crate) fn admit<B>(
     }
 }
 
-fn decide<B>(
+async fn decide(
     guard: &Guard,
-    request: &Request<B>,
+    presented: &Presented<'_>,
     wanted: Wanted<'_>,
     named: &mut impl FnMut(&str),
-) -> Result<Principal, Denied> {
+) -> Result<(Principal, Option<Pass>), Denied> {
     if is_open(guard, wanted) {
         let principal = Principal::anonymous();
         named(&principal.name);
-        return Ok(principal);
+        let pass = guard.enter(&principal, presented.peer)?;
+        return Ok((principal, pass));
     }
-    let certificate = request.extensions().get::<PeerCertificate>();
-    let principal = guard.authenticate(&Presented { headers: request.headers(), certificate })?;
+    let principal = guard.authenticate(presented).await?;
     named(&principal.name);
+    let pass = guard.enter(&principal, presented.peer)?;
     match wanted {
         Wanted::Method(method) => guard.authorise(&principal, method)?,
         // Whoever may do nothing learns nothing either.
         Wanted::Nothing if principal.roles.is_empty() => return Err(Denied::Forbidden { needs: Roles::ALL }),
         Wanted::Nothing | Wanted::Open => {}
     }
-    Ok(principal)
+    Ok((principal, pass))
 }
 
 /// Health and its like are asked by machines that have no credential, and answered without looking for one.

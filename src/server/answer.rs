@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::classify::{Face, Rpc};
 use super::connection::{InFlight, Unread};
 use super::limits::Pass;
+use crate::auth;
 use crate::telemetry::code_name;
 
 /// Everything that the log line and the metrics of one call need.
@@ -110,6 +111,8 @@ impl Drop for Ending {
 pub(crate) struct Streaming {
     /// Its place among the open streams.
     pub(crate) _pass: Pass,
+    /// Its place among the calls of its principal.
+    pub(crate) _of_principal: Option<auth::Pass>,
     /// Fires when the server drains: a watch that never ends must not hold it up.
     pub(crate) draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }

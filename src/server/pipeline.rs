@@ -121,13 +121,15 @@ impl Pipeline {
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
-        let admitted = admission::admit(&self.guard, &mut request, wanted, |principal| ending.by(principal));
+        let ip = Some(peer.ip());
+        let admitted = admission::admit(&self.guard, &mut request, ip, wanted, |name| ending.by(name)).await;
         if let (Err(status), Wanted::Method(method), Some(app)) = (&admitted, wanted, &self.audit) {
             app.audit_failed(&denied(ending.principal(), method, status));
         }
         // Only who is let in may learn what there is and what there is not.
-        let target = match admitted.and_then(|()| target.as_ref().map_err(Status::clone)) {
-            Ok(target) => target,
+        let admitted = admitted.and_then(|pass| Ok((pass, target.as_ref().map_err(Status::clone)?)));
+        let (of_principal, target) = match admitted {
+            Ok(admitted) => admitted,
             Err(status) => {
                 limits::discard(request.into_body());
                 return Err(status);
@@ -142,7 +144,7 @@ impl Pipeline {
             let pass = self.streams.enter()?;
             let response = work.await?;
             let draining = Box::pin(self.draining.clone().cancelled_owned());
-            Ok((response, Some(Streaming { _pass: pass, draining })))
+            Ok((response, Some(Streaming { _pass: pass, _of_principal: of_principal, draining })))
         } else {
             let _pass = self.requests.enter()?;
             let response = deadline::within(time, work).await?;
@@ -174,7 +176,10 @@ impl Pipeline {
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
-            Target::Token => AssertUnwindSafe(token::answer(&self.guard, request)).catch_unwind().await,
+            Target::Token => {
+                let answer = token::answer(&self.guard, request, Some(peer.ip()));
+                AssertUnwindSafe(answer).catch_unwind().await
+            }
             Target::Gateway(matched) => {
                 request.extensions_mut().insert(peer);
                 AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await

@@ -1,6 +1,8 @@
 //! `POST /auth/v1/token`, which is no RPC: a form comes in, JSON in the words of OAuth 2.0 goes out (RFC 6749, sections 5.1
 //! and 5.2). What it decides on is in `auth`.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, PRAGMA, RETRY_AFTER,
@@ -12,13 +14,16 @@ use tonic::Code;
 use tonic::body::Body;
 use zeroize::Zeroizing;
 
-use crate::auth::{Form, GrantError, Granted, Guard};
+use crate::auth::{Denied, Form, GrantError, Granted, Guard};
 
 /// The largest form. An assertion has less than one KiB.
 const FORM_MAX_BYTES: usize = 32 * 1024;
 
+/// What the tokens are that are given for others.
+const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
 /// One request.
-pub(crate) async fn answer<B>(guard: &Guard, request: Request<B>) -> Response<Body>
+pub(crate) async fn answer<B>(guard: &Guard, request: Request<B>, peer: Option<IpAddr>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,22 +49,34 @@ where
         Ok(body) => Form::parse(&Zeroizing::new(body.to_bytes().to_vec())),
         Err(_) => Err(GrantError::InvalidRequest("the form is too large, or did not come to its end")),
     };
-    match form.and_then(|form| granter.grant(&form, &host, guard.now())) {
+    let granted = match form {
+        Ok(form) => granter.grant(&form, &host, guard.now()).await,
+        Err(error) => Err(error),
+    };
+    match granted {
         Ok(granted) => given(&granted),
         Err(error) => {
             tracing::info!(why = %error, code = error.code(), "no access token");
-            refused(&error)
+            match guard.client_failed(peer) {
+                Err(Denied::Exhausted { retry_after, .. }) => refused(&GrantError::Exhausted { retry_after }),
+                _ => refused(&error),
+            }
         }
     }
 }
 
 fn given(granted: &Granted) -> Response<Body> {
     tracing::info!(principal = granted.principal, "access token given");
-    let body = json!({
-        "access_token": granted.access_token.reveal(),
-        "token_type": "Bearer",
-        "expires_in": granted.expires_in.as_secs(),
-    });
+    let (token, seconds) = (granted.access_token.reveal(), granted.expires_in.as_secs());
+    let body = match granted.exchanged {
+        false => json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}),
+        true => json!({
+            "access_token": token,
+            "issued_token_type": ACCESS_TOKEN_TYPE,
+            "token_type": "Bearer",
+            "expires_in": seconds,
+        }),
+    };
     json(StatusCode::OK, Code::Ok, &body)
 }
 
@@ -70,11 +87,13 @@ fn refused(error: &GrantError) -> Response<Body> {
         }
         GrantError::InvalidClient(_) => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         GrantError::Exhausted { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+        GrantError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
     };
     let body = json!({"error": error.code(), "error_description": error.description()});
     let mut response = json(status, code, &body);
-    if let GrantError::Exhausted { retry_after } = error {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+    if let Some(pause) = error.retry_after() {
+        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

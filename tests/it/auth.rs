@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod files;
+mod jwt;
+mod limits;
 mod matrix;
 
 use bytes::Bytes;
@@ -15,6 +17,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::harness::PATIENCE;
+
+/// For who asks again and again until the answer changes.
+pub const OFTEN: &str =
+    "max-failed-authentications-per-minute = 1000000\nmax-principal-requests-per-second = 1000000\n";
 
 /// A directory with a tokens file, a clients file and a configuration file.
 pub struct Files {

@@ -67,6 +67,7 @@ fn other(field: &str, default: &str) -> String {
         "guardian_lint" => "deny".to_owned(),
         "raystack_grpc_listen" => "[::1]:0".to_owned(),
         "secrets_keys" => "env:KEYS".to_owned(),
+        "xfcc_peers" => "10.0.0.0/8,127.0.0.1/32".to_owned(),
         "insecure_no_auth" => "true".to_owned(),
         "tokens_file" | "clients_file" => "./file".to_owned(),
         "log_format" => "json".to_owned(),

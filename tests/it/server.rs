@@ -3,7 +3,7 @@
 mod drain;
 mod limits;
 mod probe;
-mod process;
+pub mod process;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

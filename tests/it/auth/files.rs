@@ -7,7 +7,7 @@ use countersign::app::SystemClock;
 use countersign::auth::Role;
 use countersign::config::{self, Layer};
 
-use super::{Connection, Files, access_token, bearer};
+use super::{Connection, Files, OFTEN, access_token, bearer};
 use crate::harness::{PATIENCE, Server, http, revisions};
 
 fn countersign(args: &[&str]) -> (Option<i32>, String, String) {
@@ -70,7 +70,7 @@ async fn files_are_read_again_and_a_broken_one_changes_nothing() {
     let files = Files::new();
     let first = files.token("first", &[Role::Viewer]);
     let (client, secret) = files.client("ci", &[Role::Viewer]);
-    let server = Server::with(&files.settings(""), Arc::new(SystemClock::default())).await;
+    let server = Server::with(&files.settings(OFTEN), Arc::new(SystemClock::default())).await;
     let connection = Connection::open(server.addr).await;
     let access = access_token(&connection, &client, &secret).await;
     until(&connection, &first, 200).await;

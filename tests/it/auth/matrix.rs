@@ -2,22 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use countersign::auth::{self, Role};
 use countersign::pb;
 use futures_util::stream::{self, StreamExt as _};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use serde_json::Value as Json;
 use tonic::Code;
 
+use super::jwt::{self, Key};
 use super::{Answer, Connection, Files, access_token, bearer, data};
 use crate::harness::{ManualClock, Server};
 
 /// No message of ours, so whoever gets far enough to decode it says something else than "denied".
 const GARBAGE: &[u8] = &[0xff, 0xff, 0xff];
 /// Fewer cases than this, and somebody has lost some.
-const CASES_MIN: usize = 1_200;
+const CASES_MIN: usize = 2_000;
 
 /// Requests on the connection at one time.
 const AT_ONE_TIME: usize = 64;
+
+/// When all of it happens.
+const NOW: i64 = 1_700_003_600;
 
 type Headers = Vec<(&'static str, Vec<u8>)>;
 
@@ -128,7 +137,7 @@ fn good_kinds() -> Vec<(String, Option<Role>)> {
 impl World {
     async fn new() -> World {
         let files = Files::new();
-        let clock = ManualClock::at(1_700_000_000);
+        let clock = ManualClock::at(NOW - 3600);
         let (old, old_secret) = files.client("old", &[Role::Admin]);
         let mut tokens = Vec::new();
         let mut clients = Vec::new();
@@ -139,7 +148,13 @@ impl World {
         }
         let admin = tokens.iter().find(|(name, ..)| name == "admin").unwrap().2.clone();
         let bound = files.token("bound", &[]);
-        let settings = files.settings("[[auth.binding]]\nprincipal = 'token:bound'\nroles = ['editor']\n");
+        let keys = Keys::new();
+        std::fs::write(files.path("keys"), jwt::set(&[&keys.own, &keys.later])).unwrap();
+        let settings = files.settings(&format!(
+            "max-failed-authentications-per-minute = 1000000\nmax-principal-requests-per-second = 1000000\n\
+             [[auth.binding]]\nprincipal = 'token:bound'\nroles = ['editor']\n{}",
+            jwt::configuration(&format!("file:{}", files.path("keys").display()))
+        ));
         let server = Server::with(&settings, clock.clone()).await;
         let connection = Connection::open(server.addr).await;
         let expired = access_token(&connection, &old, &old_secret).await;
@@ -154,9 +169,15 @@ impl World {
             let token = access_token(&connection, client, secret).await;
             good.push((format!("access token of {name}"), *role, vec![bearer(&token)]));
         }
+        for (name, role) in good_kinds() {
+            let groups: Vec<&str> = role.into_iter().map(Role::name).collect();
+            let token = keys.own.sign(&jwt::claims(NOW, &groups));
+            good.push((format!("JWT of {name}"), role, vec![bearer(&token)]));
+        }
         let access = access_token(&connection, &old, &old_secret).await;
         let stranger = access_token_of_another_server().await;
-        let bad = bad_tokens(&admin, &access, &expired, &stranger);
+        let mut bad = bad_tokens(&admin, &access, &expired, &stranger);
+        bad.extend(keys.bad_tokens());
         let mut bad: Vec<(String, Headers)> =
             bad.into_iter().map(|(name, token)| (name.to_owned(), vec![bearer(&token)])).collect();
         bad.extend(bad_headers(&admin));
@@ -164,10 +185,84 @@ impl World {
     }
 }
 
+/// Keys of the issuer, and of one who would like to be it.
+struct Keys {
+    own: Key,
+    /// Of the issuer as well, of another kind.
+    later: Key,
+    stranger: Key,
+}
+
+impl Keys {
+    fn new() -> Keys {
+        let own = Key::new("own", Algorithm::ES256);
+        let later = Key::new("later", Algorithm::EdDSA);
+        Keys { own, later, stranger: Key::new("own", Algorithm::ES256) }
+    }
+
+    /// JWTs that would let an admin in, if it were not for one thing each.
+    fn bad_tokens(&self) -> Vec<(&'static str, String)> {
+        let claims = jwt::claims(NOW, &["admin"]);
+        let with = |name: &str, value: Json| {
+            let mut claims = claims.clone();
+            match value {
+                Json::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+                value => claims[name] = value,
+            }
+            self.own.sign(&claims)
+        };
+        let good = self.own.sign(&claims);
+        let (head, rest) = good.split_once('.').unwrap();
+        let (payload, signature) = rest.split_once('.').unwrap();
+        let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
+        let public = jwt::set(&[&self.own]);
+        let confused = EncodingKey::from_secret(public.as_bytes());
+        let hs = Header { kid: Some("own".to_owned()), ..Header::new(Algorithm::HS256) };
+        vec![
+            ("an expired JWT", with("exp", (NOW - 3600).into())),
+            ("a JWT without an end", with("exp", Json::Null)),
+            ("a JWT with a text for an end", with("exp", "never".into())),
+            ("a JWT of tomorrow", with("nbf", (NOW + 3600).into())),
+            ("a JWT issued tomorrow", with("iat", (NOW + 3600).into())),
+            ("a JWT of another issuer", with("iss", "https://id.example.com".into())),
+            ("a JWT of two issuers", with("iss", serde_json::json!([jwt::ISSUER]))),
+            ("a JWT without an issuer", with("iss", Json::Null)),
+            ("a JWT for another audience", with("aud", "countersign2".into())),
+            ("a JWT without an audience", with("aud", Json::Null)),
+            ("a JWT for nobody", with("aud", serde_json::json!([]))),
+            ("a JWT of nobody", with("sub", Json::Null)),
+            ("a JWT of somebody with a line break", with("sub", "a\nb".into())),
+            ("a JWT of a stranger's key", self.stranger.sign(&claims)),
+            ("a JWT of an unknown key", self.own.sign_as(&claims, Some("unknown"))),
+            ("a JWT of another key of the issuer", self.later.sign_as(&claims, Some("own"))),
+            ("a JWT without a signature", format!("{head}.{payload}.")),
+            ("a JWT with a cut signature", format!("{head}.{payload}.{}", &signature[..40])),
+            (
+                "a JWT with another's signature",
+                format!("{head}.{}.{signature}", encode(jwt::claims(NOW, &["admin", "editor"]).to_string())),
+            ),
+            ("a JWT of no algorithm", format!("{}.{payload}.", encode(r#"{"alg":"none"}"#.to_owned()))),
+            (
+                "a JWT of no algorithm, signed",
+                format!("{}.{payload}.{signature}", encode(r#"{"alg":"none"}"#.to_owned())),
+            ),
+            ("a JWT of the public key as a secret", jsonwebtoken::encode(&hs, &claims, &confused).unwrap()),
+            (
+                "a JWT that brings its key",
+                format!(
+                    "{}.{payload}.{signature}",
+                    encode(format!(r#"{{"alg":"ES256","jwk":{}}}"#, self.stranger.jwk()))
+                ),
+            ),
+            ("two JWTs", format!("{good},{good}")),
+        ]
+    }
+}
+
 async fn access_token_of_another_server() -> String {
     let files = Files::new();
     let (client, secret) = files.client("stranger", &[Role::Admin]);
-    let server = Server::with(&files.settings(""), ManualClock::at(1_700_003_600)).await;
+    let server = Server::with(&files.settings(""), ManualClock::at(NOW)).await;
     let token = access_token(&Connection::open(server.addr).await, &client, &secret).await;
     server.stop().await;
     token

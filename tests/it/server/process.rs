@@ -10,10 +10,10 @@ use super::http1;
 use super::probe::Client;
 
 /// A running binary, killed when the test ends.
-struct Process {
+pub struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
-    addr: SocketAddr,
+    pub addr: SocketAddr,
     admin_addr: SocketAddr,
 }
 
@@ -56,18 +56,18 @@ impl Process {
         Self { addr: addr("listen"), admin_addr: addr("admin_listen"), child, log }
     }
 
-    fn serve(flags: &[&str]) -> Self {
+    pub fn serve(flags: &[&str]) -> Self {
         let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
         serve.args(SERVE).args(flags);
         Self::start(serve)
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn exit_code(mut self) -> (Option<i32>, String) {
+    pub fn exit_code(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
