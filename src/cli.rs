@@ -4,6 +4,8 @@
 
 mod check;
 mod client;
+mod export;
+mod import;
 mod remote;
 mod rotate_keys;
 mod serve;
@@ -36,6 +38,10 @@ enum Command {
     Check(check::Args),
     /// Make credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// Write policies of a service into files that import takes.
+    Export(export::Args),
+    /// Create and update policies of a service from files.
+    Import(import::Args),
     /// Encrypt every secret in the store with the first of the keys.
     RotateKeys(rotate_keys::Args),
     /// Run the service.
@@ -117,6 +123,8 @@ pub fn run(
     match Cli::from_arg_matches(&matches)?.command {
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Export(args) => export::run(args, env),
+        Command::Import(args) => import::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
         Command::Token(args) => token::run(args),

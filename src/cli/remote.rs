@@ -25,19 +25,16 @@ const CONNECT_MAX_S: u64 = 10;
 const ANSWER_MAX_S: u64 = 30;
 /// The largest answer that is taken; the service gives no larger one. A generated client is told by
 /// `max_decoding_message_size`.
-#[allow(dead_code, reason = "for the commands that cannot do without a service")]
 pub(super) const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The largest file of certificates.
 const CA_MAX_BYTES: u64 = 1024 * 1024;
 /// Where a service listens that was told nothing.
-#[allow(dead_code, reason = "for the commands that cannot do without a service")]
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
 /// What a URL has to look like.
 const URL_FORM: &str = "http://HOST:PORT or https://HOST:PORT";
 
 /// Which service, and how to be let in: the arguments of a command that cannot do without one.
 #[derive(Debug, clap::Args)]
-#[allow(dead_code, reason = "for the commands that cannot do without a service")]
 pub(super) struct Args {
     /// The service: http://HOST:PORT or https://HOST:PORT [env: COUNTERSIGN_SERVER] [default: http://127.0.0.1:8080].
     #[arg(long, value_name = "URL")]
@@ -99,7 +96,6 @@ impl Interceptor for Bearer {
 /// What generated clients send their calls to.
 pub(super) type Service = InterceptedService<Channel, Bearer>;
 
-#[allow(dead_code, reason = "for the commands that cannot do without a service")]
 impl Args {
     /// Connects to the service that is named, by the argument, else by the environment, else the one of this machine.
     ///
@@ -165,8 +161,7 @@ impl Remote {
         self.runtime.block_on(call).map(Response::into_inner)
     }
 
-    /// Waits for anything else that needs the connection, a stream for one.
-    #[allow(dead_code, reason = "streaming commands use it")]
+    /// Waits for anything else that needs the connection: a call whose metadata are wanted, a stream.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }

@@ -21,6 +21,7 @@ mod gateway;
 mod grpc;
 mod guardian;
 mod harness;
+mod import;
 mod kill;
 mod races;
 mod readme;
