@@ -102,7 +102,11 @@ impl Done {
         };
         *count += 1;
         let would = if self.dry_run && outcome != Outcome::Unchanged { "would be " } else { "" };
-        writeln!(io::stdout().lock(), "{would}{verb} {}", printable(policy)).map_err(Failure::output)
+        match writeln!(io::stdout().lock(), "{would}{verb} {}", printable(policy)) {
+            // Whoever listens no longer still wants what was asked for.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            told => told.map_err(Failure::output),
+        }
     }
 }
 

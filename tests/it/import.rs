@@ -4,7 +4,7 @@ use crate::check::golden;
 use crate::guardian::{folder, server};
 use crate::harness::{Server, http};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/import")
@@ -137,6 +137,23 @@ async fn the_examples_of_guardian_go_round() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     assert!(done(&server, &args).await.lines().all(|line| line.starts_with("created")));
     assert!(done(&server, &args).await.lines().all(|line| line.starts_with("unchanged")));
+    server.stop().await;
+}
+
+/// `countersign import ... | head -1` imports everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_nobody_listens_to_goes_on() {
+    let server = server(&[]).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(["import", "c1", "c1.json", "--server", &format!("http://{}", server.addr)]);
+    command.current_dir(data()).env_clear().stdout(Stdio::piped()).stderr(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap()
+    });
+    assert!(status.await.unwrap().success());
+    assert_eq!(get(&server, "/api/v1/policies").await["list"].as_array().unwrap().len(), 4);
     server.stop().await;
 }
 
