@@ -105,7 +105,12 @@ fn into_directory(directory: &std::path::Path, layout: Layout, policies: &[Expor
 }
 
 fn lay_out(layout: Layout, policy: &Exported) -> Result<String, Failure> {
-    let broken = || Failure::failed(format!("policy {}: cannot be written as a file", printable(&policy.id)));
+    let broken = || {
+        Failure::failed(format!(
+            "policy {}: a key of it is too long for YAML, or it is nested too deeply",
+            printable(&policy.id)
+        ))
+    };
     let text = std::str::from_utf8(&policy.json).map_err(|_| broken())?;
     let (tree, root) = tree_of_json(text).ok_or_else(broken)?;
     Ok(layout.text(&tree, root))

@@ -3,8 +3,6 @@
 
 use crate::cli::check::tree::{NodeId, Tree, Value, is_text};
 
-/// Keys that are longer stand behind a `?`: YAML finds others by their colon only within 1024 characters.
-const KEY_MAX_BYTES: usize = 1000;
 /// Texts that other versions of YAML take for something else.
 const OTHERWISE: &[&str] = &["y", "n", "yes", "no", "on", "off"];
 
@@ -68,10 +66,7 @@ fn yaml(tree: &Tree, id: NodeId, indent: usize, out: &mut String) {
         }
         Value::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
-                let key = one_line(tree.text(*key));
-                let long = key.len() > KEY_MAX_BYTES;
-                let key = if long { format!("? {key}\n{pad}") } else { key };
-                out.push_str(&format!("\n{pad}{key}:"));
+                out.push_str(&format!("\n{pad}{}:", one_line(tree.text(*key))));
                 let is_block = matches!(
                     tree.node(*value).map(|node| &node.value),
                     Some(Value::List(items)) if !items.is_empty()
@@ -209,14 +204,5 @@ mod tests {
                 prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value.clone(), "{}", text);
             }
         }
-    }
-
-    #[test]
-    fn a_long_key_reads_back() {
-        let text = serde_json::json!({"a": {"x".repeat(3000): ["y"]}}).to_string();
-        let (tree, root) = tree_of_json(&text).unwrap();
-        let (again, faults) = Tree::parse(&Layout::Yaml.text(&tree, root));
-        assert!(faults.is_empty(), "{faults:?}");
-        assert_eq!(Layout::Json.text(&again, again.documents[0]), Layout::Json.text(&tree, root));
     }
 }
