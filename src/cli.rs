@@ -5,6 +5,8 @@
 mod audit;
 mod check;
 mod client;
+mod export;
+mod import;
 mod remote;
 mod revisions;
 mod rotate_keys;
@@ -40,6 +42,10 @@ enum Command {
     Check(check::Args),
     /// Make credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// Write policies of a service into files that import takes.
+    Export(export::Args),
+    /// Create and update policies of a service from files.
+    Import(import::Args),
     /// List what a policy was, show one of its revisions, or write one again.
     Revisions(revisions::Args),
     /// Encrypt every secret in the store with the first of the keys.
@@ -124,6 +130,8 @@ pub fn run(
         Command::Audit(args) => audit::run(args, env),
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Export(args) => export::run(args, env),
+        Command::Import(args) => import::run(args, env),
         Command::Revisions(args) => revisions::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),

@@ -14,6 +14,9 @@ pub struct Caller {
     /// `countersign-validate-only`: everything is checked and nothing is written (AIP-163). The answer is what would be
     /// stored, without the id and the etag that only a write gives.
     pub validate_only: bool,
+    /// `countersign-apply`, on an update of a Guardian policy: what is secret and left out stays, and what changes nothing
+    /// makes no version.
+    pub apply: bool,
 }
 
 /// A response, and what travels beside it.

@@ -5,6 +5,7 @@
 //! them masked. Both families of messages come here: the older one is turned into the newer on the way in and back on the
 //! way out (`raystack`).
 
+mod apply;
 mod create;
 mod get;
 mod list;

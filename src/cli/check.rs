@@ -1,5 +1,6 @@
 //! `countersign check`: compiles policies in files as the service would, and says what is wrong with them and where.
 
+mod decode;
 mod dialect;
 mod envelope;
 mod finding;
@@ -8,7 +9,7 @@ mod place;
 mod print;
 mod source;
 mod stored;
-mod tree;
+pub(super) mod tree;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -16,8 +17,10 @@ use std::io::{self, Write};
 use super::remote::{self, Remote};
 use super::terminal::printable;
 use super::{FAILED, Failure, USAGE};
+use crate::policy::guardian::{Compat, Family, Lint, Surroundings};
 use crate::workflow::Nobody;
-use dialect::{Checked, Dialect, Reference};
+use dialect::Reference;
+pub(super) use dialect::{Dialects, Document, Name};
 use finding::{Finding, Severity};
 use source::Source;
 use stored::Stock;
@@ -33,9 +36,9 @@ pub(super) struct Args {
     /// JSON or YAML: one policy, a list, several documents, or an answer of the API; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// The shape of the policies.
-    #[arg(long, value_enum, default_value = "c1")]
-    dialect: dialect::Name,
+    /// The shape of the policies; without it, each policy is looked at: what has only fields of Guardian's is Guardian's.
+    #[arg(long, value_enum)]
+    dialect: Option<dialect::Name>,
     /// How findings are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: print::Format,
@@ -47,14 +50,23 @@ pub(super) struct Args {
     /// What an approval does that finds nobody and does not say: block, skip or deny, as the service is set.
     #[arg(long, value_name = "WHAT", default_value_t = Nobody::default())]
     empty_approvers: Nobody,
+    /// Guardian's faults, as the service is set: default, or strict to copy them.
+    #[arg(long, value_name = "WHAT", default_value_t = Compat::default())]
+    guardian_compat: Compat,
+    /// What Guardian accepts and finds out too late, as the service is set: warn, or deny.
+    #[arg(long, value_name = "WHAT", default_value_t = Lint::default())]
+    guardian_lint: Lint,
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let dialect = dialect::named(args.dialect, args.empty_approvers).map_err(Failure::usage)?;
+    let around =
+        Surroundings { compat: args.guardian_compat, lint: args.guardian_lint, family: Family::default() };
+    let dialects =
+        Dialects::new(args.dialect, args.empty_approvers, around, false).map_err(Failure::usage)?;
     // Only a server that is named is asked: without one, this command needs none.
     let remote = args.server.map(|url| Remote::connect(url, args.credentials, env)).transpose()?;
     let stock = remote.map(Stock::new);
-    let mut run = Run { dialect, stock, format: args.format, tally: Tally::default() };
+    let mut run = Run { dialects, stock, format: args.format, tally: Tally::default() };
     let mut unread = false;
     for name in &args.files {
         match Source::read(name) {
@@ -75,7 +87,7 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
 
 /// One invocation.
 struct Run {
-    dialect: Box<dyn Dialect>,
+    dialects: Dialects,
     stock: Option<Stock>,
     format: print::Format,
     tally: Tally,
@@ -93,8 +105,8 @@ struct Tally {
 impl Run {
     /// Checks one file and prints what was found, in the order of the file.
     fn check(&mut self, source: &Source) -> Result<(), Failure> {
-        let (policies, Checked { mut findings, references }) = check_text(source, self.dialect.as_ref());
-        self.tally.policies += policies;
+        let (policies, mut findings, references) = check_text(source, &self.dialects);
+        self.tally.policies += policies.len();
         self.tally.references += references.len();
         if let Some(stock) = &mut self.stock {
             for reference in &references {
@@ -114,9 +126,10 @@ impl Run {
     }
 }
 
-/// How many policies a file has, and all that can be said about them without a server.
-fn check_text(source: &Source, dialect: &dyn Dialect) -> (usize, Checked) {
-    let mut policies = 0;
+/// The policies of a file (none in the place of one that cannot be decoded), and all that can be said about them without
+/// a server.
+fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, Vec<Finding>, Vec<Reference>) {
+    let mut policies = Vec::new();
     let (tree, mut findings) = Tree::parse(&source.text);
     if findings.is_empty() {
         findings.extend(strict_json(source));
@@ -126,21 +139,44 @@ fn check_text(source: &Source, dialect: &dyn Dialect) -> (usize, Checked) {
         let (roots, faults) = envelope::policies(&tree, *document);
         findings.extend(faults);
         for root in roots {
-            let checked = dialect.check(source, &tree, root);
-            policies += 1;
+            let checked = dialects.of(&tree, root).check(source, &tree, root);
+            policies.push(checked.document);
             findings.extend(checked.findings);
             references.extend(checked.references);
         }
     }
-    if policies == 0 && findings.is_empty() {
+    if policies.is_empty() && findings.is_empty() {
         findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
     }
-    (policies, Checked { findings, references })
+    findings.sort_by_key(|finding| finding.offset);
+    (policies, findings, references)
+}
+
+/// A JSON text that is known to be one, as a tree.
+pub(super) fn tree_of_json(text: &str) -> Option<(Tree, tree::NodeId)> {
+    let (tree, faults) = Tree::parse(text);
+    let root = tree.documents.first().copied().filter(|_| faults.is_empty())?;
+    Some((tree, root))
+}
+
+/// The policies of one file for a command that goes on with them. What there is to say is printed to standard error, and
+/// a violation is a failure.
+pub(super) fn documents(name: &str, dialects: &Dialects) -> Result<Vec<Document>, Failure> {
+    let source = Source::read(name).map_err(|sentence| Failure::usage(printable(&sentence)))?;
+    let (policies, findings, _) = check_text(&source, dialects);
+    let mut out = io::stderr().lock();
+    for finding in &findings {
+        print::finding(&mut out, print::Format::Text, &source, finding).map_err(Failure::output)?;
+    }
+    if findings.iter().any(|finding| finding.severity == Severity::Violation) {
+        return Err(Failure::said(FAILED));
+    }
+    Ok(policies.into_iter().flatten().collect())
 }
 
 /// YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
 fn strict_json(source: &Source) -> Option<Finding> {
-    if !source.name.to_ascii_lowercase().ends_with(".json") {
+    if !source.is_json() {
         return None;
     }
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&source.text).err()?;
@@ -179,16 +215,16 @@ mod tests {
     /// Everything that is done with a text, but for the printing to a terminal.
     fn check_all(name: &str, text: &str) -> (usize, usize) {
         let source = Source::new(name.to_owned(), text.to_owned());
-        let dialect = dialect::named(dialect::Name::C1, Nobody::Block).unwrap();
-        let (policies, checked) = check_text(&source, dialect.as_ref());
-        for finding in &checked.findings {
+        let dialects = Dialects::new(None, Nobody::Block, Surroundings::default(), false).unwrap();
+        let (policies, findings, _) = check_text(&source, &dialects);
+        for finding in &findings {
             let mut out = Vec::new();
             print::finding(&mut out, print::Format::Text, &source, finding).unwrap();
             print::finding(&mut out, print::Format::Json, &source, finding).unwrap();
             let out = String::from_utf8(out).unwrap();
             assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{out:?}");
         }
-        (policies, checked.findings.len())
+        (policies.len(), findings.len())
     }
 
     /// Pieces of files, of which some fit together.
@@ -229,6 +265,8 @@ mod tests {
         "policy: ",
         "list: ",
         "steps",
+        "steps: ",
+        "approve_if: ",
         "grant",
         "1e5",
         "0x",

@@ -161,8 +161,7 @@ impl Remote {
         self.runtime.block_on(call).map(Response::into_inner)
     }
 
-    /// Waits for anything else that needs the connection, a stream for one.
-    #[allow(dead_code, reason = "streaming commands use it")]
+    /// Waits for anything else that needs the connection: a call whose metadata are wanted, a stream.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }

@@ -16,8 +16,9 @@ use tonic::Status;
 use super::refusal::{Reason, refuse};
 
 /// Headers that keep their name as metadata, because an operation of ours reads them.
-const KEPT: [HeaderName; 4] = [
+const KEPT: [HeaderName; 5] = [
     header::IF_MATCH,
+    HeaderName::from_static("countersign-apply"),
     HeaderName::from_static("countersign-validate-only"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-request-id"),

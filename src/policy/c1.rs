@@ -24,7 +24,7 @@ use crate::workflow::{Afterwards, Destination, Nobody, Workflow};
 
 pub use annotations::merge as merge_annotations;
 pub use prepare::prepare;
-pub use references::{Reference, ReferenceKind, references};
+pub use references::{Reference, ReferenceKind, references, rewrite as rewrite_references};
 
 /// The most sequences of steps in one policy.
 pub const SEQUENCES_MAX: usize = 64;

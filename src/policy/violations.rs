@@ -98,7 +98,12 @@ impl Report {
     /// Notes a fault of the expression at `path`, or something that its author should know. The sentence says the line
     /// and the column, for readers of the sentence alone.
     pub fn diagnose(&mut self, path: &Path<'_>, diagnostic: &Diagnostic) {
-        let Diagnostic { code, severity, message, start, end, .. } = diagnostic;
+        self.diagnose_as(diagnostic.severity, path, diagnostic);
+    }
+
+    /// As [`Report::diagnose`], whatever the severity that the diagnostic itself has.
+    pub fn diagnose_as(&mut self, severity: Severity, path: &Path<'_>, diagnostic: &Diagnostic) {
+        let Diagnostic { code, message, start, end, .. } = diagnostic;
         let message = format!("{message} (line {}, column {})", start.line, start.column);
         let span = Some(Place { start: *start, end: *end });
         match severity {
@@ -108,12 +113,13 @@ impl Report {
                     last.span = span;
                 }
             }
-            Severity::Warning => {
+            Severity::Warning if self.warnings.len() < WARNINGS_MAX => {
                 self.warn(path, code.as_str(), message);
                 if let Some(last) = self.warnings.last_mut() {
                     last.span = span;
                 }
             }
+            Severity::Warning => {}
         }
     }
 

@@ -11,6 +11,8 @@ use tonic_types::StatusExt as _;
 
 /// The key of the etag of the policy in a response, and of a header of that name.
 const ETAG: &str = "etag";
+/// The key that asks an update to keep what it leaves out, and to write nothing that changes nothing.
+const APPLY: &str = "countersign-apply";
 /// The key that asks for all checks and no write.
 const VALIDATE_ONLY: &str = "countersign-validate-only";
 /// The key of the warnings of a response, one value each.
@@ -31,6 +33,7 @@ pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Call
         if_match: text(&metadata, "if-match")?,
         idempotency_key: text(&metadata, "idempotency-key")?,
         validate_only: flag(&metadata, VALIDATE_ONLY)?,
+        apply: flag(&metadata, APPLY)?,
     };
     Ok((caller, message))
 }

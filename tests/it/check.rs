@@ -95,17 +95,21 @@ fn standard_input_is_a_file() {
 
 #[test]
 fn every_example_checks() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
-    let mut count = 0;
-    for entry in fs::read_dir(examples).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|is| is == "json") {
-            let output = check(&[path.to_str().unwrap()], "");
-            assert_eq!(code(&output), 0, "{}", told(&output));
-            count += 1;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (folder, dialect, at_least) in [("policies", "c1", 10), ("guardian", "guardian", 4)] {
+        let mut count = 0;
+        for entry in fs::read_dir(examples.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|is| is == "json") {
+                let alone = check(&[path.to_str().unwrap()], "");
+                assert_eq!(code(&alone), 0, "{}", told(&alone));
+                let named = check(&["--dialect", dialect, path.to_str().unwrap()], "");
+                assert_eq!(told(&named), told(&alone), "the dialect is plain to see");
+                count += 1;
+            }
         }
+        assert!(count >= at_least);
     }
-    assert!(count >= 10);
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn what_makes_no_sense_ends_with_2() {
     fs::write(not_text.path(), b"a: \xff").unwrap();
     let cases: &[(&[&str], &str)] = &[
         (&[], "<FILE>"),
-        (&["--dialect", "guardian", "list.json"], "guardian dialect cannot be checked yet"),
+        (&["--guardian-lint", "shrug", "list.json"], "shrug"),
         (&["--dialect", "latin", "list.json"], "latin"),
         (&["--format", "xml", "list.json"], "xml"),
         (&["--empty-approvers", "shrug", "list.json"], "shrug"),
@@ -158,6 +162,20 @@ fn who_reads_no_further_is_not_written_to() {
     child.stdin.take().unwrap().write_all(policies.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((code(&output), stderr(&output).as_str()), (1, ""));
+}
+
+/// The settings of the service that matter to a check can be said.
+#[test]
+fn what_guardian_finds_too_late_can_be_refused() {
+    let output = check(&["--guardian-lint", "deny", "--format", "json", "guardian-warnings.json"], "");
+    assert_eq!(code(&output), 1);
+    let lines = stdout(&output);
+    let of = |code: &str| lines.lines().find(|line| line.contains(code)).unwrap().to_owned();
+    assert!(of("FIELD_UNKNOWN").contains("\"severity\":\"violation\""), "{lines}");
+    let only = r#"{"id": "x", "steps": [{"name": "a", "strategy": "auto", "approve_if": "true"}],
+        "requirements": [{"on": {"resource_urn": "r"}, "post_hooks": [{"name": "h", "type": "http"}]}]}"#;
+    assert_eq!(code(&check(&["-"], only)), 0);
+    assert_eq!(code(&check(&["--guardian-compat", "strict", "-"], only)), 1);
 }
 
 /// What the service says of a document, `check` says without it.

@@ -22,6 +22,7 @@ mod gateway;
 mod grpc;
 mod guardian;
 mod harness;
+mod import;
 mod kill;
 mod races;
 mod readme;

@@ -145,15 +145,16 @@ fn filter(ids: &[String]) -> BTreeMap<String, Wanted> {
         if id.is_empty() || more.is_some() {
             continue;
         }
-        match version.map(str::parse::<u32>) {
+        match version.map(str::parse::<i64>) {
             None => drop(filter.insert(id.to_owned(), Wanted::All)),
-            Some(Ok(version)) => {
+            Some(Ok(version)) if version >= 0 => {
                 let wanted = filter.entry(id.to_owned()).or_insert_with(|| Wanted::Some(BTreeSet::new()));
-                if let Wanted::Some(versions) = wanted {
+                // A number that no version can have asks for nothing, but it asks.
+                if let (Wanted::Some(versions), Ok(version)) = (wanted, u32::try_from(version)) {
                     versions.insert(version);
                 }
             }
-            Some(Err(_)) => {}
+            Some(_) => {}
         }
     }
     filter
@@ -171,6 +172,8 @@ mod tests {
         assert_eq!(of(&["a:3", "a:0"]), [("a".to_owned(), some(&[0, 3]))].into());
         assert_eq!(of(&["a:3", "a"]), [("a".to_owned(), Wanted::All)].into());
         assert_eq!(of(&["a", "a:3"]), [("a".to_owned(), Wanted::All)].into());
+        assert_eq!(of(&["a:4294967296"]), [("a".to_owned(), some(&[]))].into());
+        assert_eq!(of(&["a:-0", "a:+2"]), [("a".to_owned(), some(&[0, 2]))].into());
         assert_eq!(of(&["", " ", "a:b:c", "a:", "a:x", "a:-1", ":3"]), BTreeMap::new());
     }
 }

@@ -46,7 +46,11 @@ impl App {
             });
         }
         document.policy.id = id;
-        let updated = self.try_update(caller, document, dry_run, family).await;
+        let updated = if caller.apply {
+            self.try_apply(caller, document, dry_run, family).await
+        } else {
+            self.try_update(caller, document, dry_run, family).await
+        };
         updated.map_err(|error| self.guardian.worded(Doing::Update, error))
     }
 

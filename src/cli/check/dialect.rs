@@ -2,19 +2,55 @@
 //! implementation of [`Dialect`].
 
 mod c1;
+mod guardian;
 
 use super::finding::Finding;
+use super::place;
 use super::source::Source;
 use super::tree::{NodeId, Tree};
+use crate::cli::check::finding::Severity;
+use crate::pb::c1::api::policy::v1::Policy as C1Policy;
+use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
+use crate::policy::guardian::Surroundings;
 use crate::workflow::Nobody;
+use prost::Message;
+
+/// Fields at the top of a policy that only ConductorOne's have.
+const ONLY_C1: &[&str] = &[
+    "displayName",
+    "display_name",
+    "policyType",
+    "policy_type",
+    "policySteps",
+    "policy_steps",
+    "rules",
+    "postActions",
+    "post_actions",
+    "baselinePolicyId",
+    "baseline_policy_id",
+    "scope",
+    "annotations",
+    "systemBuiltin",
+    "system_builtin",
+];
+/// Fields at the top of a policy that only Guardian's have.
+const ONLY_GUARDIAN: &[&str] =
+    &["version", "steps", "stages", "labels", "requirements", "iam", "appeal", "customSteps", "custom_steps"];
 
 /// A dialect, as it is called on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Name {
+pub(in crate::cli) enum Name {
     /// Policies in the shape of ConductorOne's API.
     C1,
-    /// Policies in the shape of Guardian's (not there yet).
+    /// Policies in the shape of Guardian's API and files.
     Guardian,
+}
+
+/// A document that could be decoded, as it was sent.
+#[derive(Debug)]
+pub(in crate::cli) enum Document {
+    C1(Box<C1Policy>),
+    Guardian(Box<GuardianPolicy>),
 }
 
 /// What is found in one document without asking a server.
@@ -23,6 +59,7 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// What only a server can know about.
     pub(super) references: Vec<Reference>,
+    pub(super) document: Option<Document>,
 }
 
 /// A reference to a stored policy.
@@ -30,12 +67,18 @@ pub(super) struct Checked {
 pub(super) struct Reference {
     /// In the spelling of the file.
     pub(super) path: String,
-    /// Where in the file the id stands.
+    /// Where in the file it stands.
     pub(super) offset: usize,
-    /// The id of the other policy.
-    pub(super) target: String,
-    /// The number of the type that the other policy has to have.
-    pub(super) policy_type: i32,
+    pub(super) target: Target,
+}
+
+/// What a reference refers to.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A policy by its id, and the number of the type that it has to have.
+    C1 { id: String, policy_type: i32 },
+    /// One version of a policy, and what it is if there is none.
+    Guardian { id: String, version: i32, severity: Severity },
 }
 
 /// How documents of one dialect are checked.
@@ -44,13 +87,57 @@ pub(super) trait Dialect {
     fn check(&self, source: &Source, tree: &Tree, root: NodeId) -> Checked;
 }
 
-/// The dialect of that name.
-///
-/// # Errors
-/// A sentence, for one that is known but not there yet.
-pub(super) fn named(name: Name, nobody: Nobody) -> Result<Box<dyn Dialect>, &'static str> {
-    match name {
-        Name::C1 => Ok(Box::new(c1::C1::new(nobody)?)),
-        Name::Guardian => Err("the guardian dialect cannot be checked yet; only c1 can"),
+/// All dialects, and which one is meant.
+pub(in crate::cli) struct Dialects {
+    c1: c1::C1,
+    guardian: guardian::Guardian,
+    named: Option<Name>,
+}
+
+impl Dialects {
+    /// With what the service is set to. Without a name, each document is looked at. With `keeps_secrets`, what the service
+    /// shows to nobody may be left out.
+    ///
+    /// # Errors
+    /// If the program was built wrongly.
+    pub(in crate::cli) fn new(
+        named: Option<Name>,
+        nobody: Nobody,
+        around: Surroundings,
+        keeps_secrets: bool,
+    ) -> Result<Dialects, &'static str> {
+        let guardian = guardian::Guardian::new(around, keeps_secrets)?;
+        Ok(Dialects { c1: c1::C1::new(nobody)?, guardian, named })
+    }
+
+    /// The dialect of the document at `root`.
+    pub(super) fn of(&self, tree: &Tree, root: NodeId) -> &dyn Dialect {
+        match self.named.unwrap_or_else(|| look(tree, root)) {
+            Name::C1 => &self.c1,
+            Name::Guardian => &self.guardian,
+        }
+    }
+}
+
+/// Guardian's if the document has fields that only its policies have, and none that only ConductorOne's have.
+fn look(tree: &Tree, root: NodeId) -> Name {
+    let has = |names: &[&str]| tree.entries(root).iter().any(|(key, _)| names.contains(&tree.text(*key)));
+    if has(ONLY_GUARDIAN) && !has(ONLY_C1) { Name::Guardian } else { Name::C1 }
+}
+
+/// The message that these bytes are; adds a finding if they are none.
+fn document<M: Message + Default>(
+    bytes: Option<Vec<u8>>,
+    tree: &Tree,
+    root: NodeId,
+    findings: &mut Vec<Finding>,
+) -> Option<M> {
+    match M::decode(bytes?.as_slice()) {
+        Ok(message) => Some(message),
+        Err(error) => {
+            let at = place::start_of(tree, root);
+            findings.push(Finding::violation(at, "DOCUMENT_MALFORMED", error.to_string()));
+            None
+        }
     }
 }

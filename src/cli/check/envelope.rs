@@ -4,20 +4,21 @@ use super::finding::Finding;
 use super::place;
 use super::tree::{NodeId, Tree, Value};
 
-/// The fields of the API's answers that stand beside the policies.
-const BESIDE_LIST: &[&str] = &["nextPageToken", "next_page_token"];
+/// The fields in which the APIs' answers have several policies, each with those that stand beside it.
+const LISTS: &[(&str, &[&str])] =
+    &[("list", &["nextPageToken", "next_page_token"]), ("policies", &["total"])];
 
 /// The policies of the document at `root`, and what is wrong with what is around them.
 pub(super) fn policies(tree: &Tree, root: NodeId) -> (Vec<NodeId>, Vec<Finding>) {
     let mut faults = Vec::new();
     let items = match tree.node(root).map(|node| &node.value) {
         Some(Value::List(items)) => items.as_slice(),
-        Some(Value::Map(entries)) => match member(tree, entries, "list") {
-            Some(list) if matches!(tree.node(list).map(|node| &node.value), Some(Value::List(_))) => {
-                check_beside(tree, entries, "list", BESIDE_LIST, &mut faults);
+        Some(Value::Map(entries)) => match list(tree, entries) {
+            Some((list, name, beside)) => {
+                check_beside(tree, entries, name, beside, &mut faults);
                 tree.items(list)
             }
-            _ => return (vec![unwrap(tree, root, &mut faults)], faults),
+            None => return (vec![unwrap(tree, root, &mut faults)], faults),
         },
         Some(Value::Null) | None => return (Vec::new(), faults),
         Some(_) => {
@@ -28,6 +29,17 @@ pub(super) fn policies(tree: &Tree, root: NodeId) -> (Vec<NodeId>, Vec<Finding>)
     };
     let policies = items.iter().map(|item| unwrap(tree, *item, &mut faults)).collect();
     (policies, faults)
+}
+
+/// The list that an answer has, its name, and what may stand beside it.
+fn list(
+    tree: &Tree,
+    entries: &[(NodeId, NodeId)],
+) -> Option<(NodeId, &'static str, &'static [&'static str])> {
+    LISTS.iter().find_map(|(name, beside)| {
+        let list = member(tree, entries, name)?;
+        matches!(tree.node(list)?.value, Value::List(_)).then_some((list, *name, *beside))
+    })
 }
 
 /// The policy in `{"policy": {...}}`; anything else is as it is.

@@ -4,7 +4,7 @@ use crate::policy::{Place, Violation, Warning};
 
 /// A violation or a warning, and where in the file it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(in crate::cli) struct Finding {
     pub(super) severity: Severity,
     /// Upper case, stable.
     pub(super) code: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Finding {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(in crate::cli) enum Severity {
     Violation,
     Warning,
 }

@@ -4,6 +4,15 @@ use std::collections::HashSet;
 
 use super::tree::{NodeId, Tree, Value};
 
+/// How the text differs from the file.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    /// Entries and items of which a key or value is here are not there.
+    pub(super) left_out: HashSet<NodeId>,
+    /// Numbers and truth values that are texts.
+    pub(super) quoted: HashSet<NodeId>,
+}
+
 /// JSON text, and the values that its lines came from.
 #[derive(Debug, Default)]
 pub(super) struct JsonText {
@@ -12,10 +21,10 @@ pub(super) struct JsonText {
 }
 
 impl JsonText {
-    /// The value at `root`, without the entries and items of which a key or value is in `left_out`.
-    pub(super) fn of(tree: &Tree, root: NodeId, left_out: &HashSet<NodeId>) -> JsonText {
+    /// The value at `root`, but for `edits`.
+    pub(super) fn of(tree: &Tree, root: NodeId, edits: &Edits) -> JsonText {
         let mut json = JsonText::default();
-        json.value(tree, root, left_out);
+        json.value(tree, root, edits);
         json
     }
 
@@ -31,10 +40,13 @@ impl JsonText {
     }
 
     /// Recurses as deep as the tree is, which is bounded.
-    fn value(&mut self, tree: &Tree, id: NodeId, left_out: &HashSet<NodeId>) {
+    fn value(&mut self, tree: &Tree, id: NodeId, edits: &Edits) {
         let Some(node) = tree.node(id) else { return };
+        let Edits { left_out, quoted: in_quotes } = edits;
         match &node.value {
             Value::Null => self.line(id, &["null"]),
+            Value::Bool(given) if in_quotes.contains(&id) => self.line(id, &[&quoted(&given.to_string())]),
+            Value::Number(text) if in_quotes.contains(&id) => self.line(id, &[&quoted(text)]),
             Value::Bool(given) => self.line(id, &[if *given { "true" } else { "false" }]),
             Value::Number(text) => self.line(id, &[text]),
             Value::Text(text, _) => self.line(id, &[&quoted(text)]),
@@ -45,7 +57,7 @@ impl JsonText {
                     if n > 0 {
                         self.line(*item, &[","]);
                     }
-                    self.value(tree, *item, left_out);
+                    self.value(tree, *item, edits);
                 }
                 self.line(id, &["]"]);
             }
@@ -59,7 +71,7 @@ impl JsonText {
                         self.line(*key, &[","]);
                     }
                     self.line(*key, &[&quoted(tree.text(*key)), ":"]);
-                    self.value(tree, *value, left_out);
+                    self.value(tree, *value, edits);
                 }
                 self.line(id, &["}"]);
             }

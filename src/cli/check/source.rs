@@ -64,6 +64,11 @@ impl Source {
         Ok(Source::new(name.to_owned(), text))
     }
 
+    /// Whether it has to be JSON, by its name.
+    pub(super) fn is_json(&self) -> bool {
+        self.name.to_ascii_lowercase().ends_with(".json")
+    }
+
     /// The line and the column (characters) of byte `offset`, both from 1.
     pub(super) fn position(&self, offset: usize) -> Position {
         let (start, mut at) = self.last_mark(|(start, _)| *start <= offset);

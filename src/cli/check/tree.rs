@@ -16,20 +16,20 @@ pub(super) const NODES_MAX: usize = 500_000;
 const FAULTS_MAX: usize = 100;
 
 /// The place of a value in [`Tree::nodes`].
-pub(super) type NodeId = usize;
+pub(in crate::cli) type NodeId = usize;
 
 /// All documents of one file.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(in crate::cli) struct Tree {
     nodes: Vec<Node>,
     /// The outermost value of each document that has no fault.
-    pub(super) documents: Vec<NodeId>,
+    pub(in crate::cli) documents: Vec<NodeId>,
 }
 
 /// One value or key.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) value: Value,
+pub(in crate::cli) struct Node {
+    pub(in crate::cli) value: Value,
     /// The bytes of the file that it stands in; for a container, only where it begins.
     pub(super) start: usize,
     pub(super) end: usize,
@@ -40,7 +40,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(in crate::cli) enum Value {
     Null,
     Bool(bool),
     /// In the spelling of JSON.
@@ -53,12 +53,12 @@ pub(super) enum Value {
 
 impl Tree {
     /// The value at `id`, which this tree gave out.
-    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+    pub(in crate::cli) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id)
     }
 
     /// The text of a scalar that is one; for keys, always.
-    pub(super) fn text(&self, id: NodeId) -> &str {
+    pub(in crate::cli) fn text(&self, id: NodeId) -> &str {
         match self.node(id).map(|node| &node.value) {
             Some(Value::Text(text, _)) => text,
             _ => "",
@@ -66,7 +66,7 @@ impl Tree {
     }
 
     /// The entries of a mapping; none for anything else.
-    pub(super) fn entries(&self, id: NodeId) -> &[(NodeId, NodeId)] {
+    pub(in crate::cli) fn entries(&self, id: NodeId) -> &[(NodeId, NodeId)] {
         match self.node(id).map(|node| &node.value) {
             Some(Value::Map(entries)) => entries,
             _ => &[],
@@ -74,7 +74,7 @@ impl Tree {
     }
 
     /// The items of a list; none for anything else.
-    pub(super) fn items(&self, id: NodeId) -> &[NodeId] {
+    pub(in crate::cli) fn items(&self, id: NodeId) -> &[NodeId] {
         match self.node(id).map(|node| &node.value) {
             Some(Value::List(items)) => items,
             _ => &[],
@@ -82,7 +82,7 @@ impl Tree {
     }
 
     /// Reads `text`. What has no fault is in the tree, and all faults are in the list.
-    pub(super) fn parse(text: &str) -> (Tree, Vec<Finding>) {
+    pub(in crate::cli) fn parse(text: &str) -> (Tree, Vec<Finding>) {
         let mut builder = Builder::default();
         let options = granit_parser::options! {
             emit_comments: false,
@@ -264,6 +264,11 @@ fn resolve(text: &str) -> Value {
         _ => {}
     }
     number(text).map_or_else(|| Value::Text(text.to_owned(), ScalarStyle::Plain), Value::Number)
+}
+
+/// Whether a plain scalar of this text is a text.
+pub(in crate::cli) fn is_text(text: &str) -> bool {
+    matches!(resolve(text), Value::Text(..))
 }
 
 /// A number of the core schema in JSON's spelling, every digit kept.

@@ -80,3 +80,28 @@ pub fn references(policy: &Policy) -> Vec<Reference> {
     }
     found
 }
+
+/// Puts another id in the place of each for which `other` has one.
+pub fn rewrite(policy: &mut Policy, other: impl Fn(&str) -> Option<String>) {
+    let change = |id: &mut String| {
+        if let Some(new) = other(id) {
+            *id = new;
+        }
+    };
+    change(&mut policy.baseline_policy_id);
+    for step in policy.policy_steps.values_mut().flat_map(|sequence| &mut sequence.steps) {
+        let Some(Step::Approval(approval)) = &mut step.step else { continue };
+        if let Some(Typ::Agent(agent)) = &mut approval.typ {
+            agent.policy_ids.iter_mut().for_each(change);
+        }
+        let escalation = approval.escalation.as_mut().and_then(|e| e.escalation_policy.as_mut());
+        if let Some(escalation::EscalationPolicy::ReplacePolicy(replace)) = escalation {
+            change(&mut replace.policy_id);
+        }
+    }
+    for rule in &mut policy.rules {
+        if let Some(Outcome::PolicyId(id)) = &mut rule.outcome {
+            change(id);
+        }
+    }
+}

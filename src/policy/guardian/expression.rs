@@ -85,9 +85,7 @@ pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, tex
             let Some(fault) = faults.first() else { return };
             let wording =
                 said(format!("evaluating expression: {}", compile_error_as_guardian_says(text, fault)));
-            let message =
-                format!("{} (line {}, column {})", fault.message, fault.start.line, fault.start.column);
-            findings.refuse(path, fault.code.as_str(), message, wording);
+            findings.refuse_expression(path, fault, wording);
             return;
         }
     };

@@ -5,7 +5,7 @@
 
 use super::super::{Path, Report, Violations, Warning};
 use super::{Compat, EARLY_APPROVERS_MAX, Lint, Refused, Said, Surroundings};
-use crate::expr::Diagnostic;
+use crate::expr::{Diagnostic, Severity};
 
 /// What stands before every text of its validation.
 const VALIDATION: &str = "policy validation: ";
@@ -96,9 +96,20 @@ impl Findings {
 
     /// As [`Findings::lint`], for a fault of an expression; the sentence says the line and the column.
     pub(super) fn lint_expression(&mut self, path: &Path<'_>, diagnostic: &Diagnostic) {
-        let Diagnostic { code, message, start, .. } = diagnostic;
-        let message = format!("{message} (line {}, column {})", start.line, start.column);
-        self.lint(path, code.as_str(), message);
+        match self.around.lint {
+            Lint::Warn => self.report.diagnose_as(Severity::Warning, path, diagnostic),
+            Lint::Deny => {
+                let Diagnostic { message, start, .. } = diagnostic;
+                let text = format!("{path}: {message} (line {}, column {})", start.line, start.column);
+                self.refuse_expression(path, diagnostic, Wording::Text(text));
+            }
+        }
+    }
+
+    /// A fault of an expression for which Guardian refuses the document, too.
+    pub(super) fn refuse_expression(&mut self, path: &Path<'_>, diagnostic: &Diagnostic, wording: Wording) {
+        self.report.diagnose_as(Severity::Error, path, diagnostic);
+        self.wordings.push(wording);
     }
 
     /// Something that the author should know, whatever the settings.

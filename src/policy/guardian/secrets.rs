@@ -4,6 +4,7 @@
 //! hooks and of custom steps. Where a document is kept, each of these places holds a sealed text instead. How one is made
 //! is not known here.
 
+use super::super::Path;
 use super::iam::member;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, PolicyAppealConfig};
 use crate::pb::json::{Entry, Kind, Struct, Value};
@@ -88,6 +89,74 @@ pub fn mask_appeal(appeal: &mut PolicyAppealConfig) {
     for source in appeal.metadata_sources.values_mut() {
         source.config = None;
     }
+}
+
+/// Takes over from `before`, whose secrets are open, every configuration that `policy` leaves out where the same thing had
+/// one: the same IAM provider, the metadata source of that key and type, the only post hook of that name and type, custom
+/// steps of that type. A configuration is taken over whole, so that no credential gets to another address.
+pub fn keep(policy: &mut Policy, before: &Policy) {
+    if let (Some(iam), Some(old)) = (&mut policy.iam, &before.iam)
+        && iam.provider == old.provider
+    {
+        keep_value(&mut iam.config, &old.config);
+    }
+    if let (Some(appeal), Some(old)) = (&mut policy.appeal, &before.appeal) {
+        for (key, source) in &mut appeal.metadata_sources {
+            if let Some(old) = old.metadata_sources.get(key).filter(|old| old.r#type == source.r#type) {
+                keep_value(&mut source.config, &old.config);
+            }
+        }
+    }
+    if let (Some(custom), Some(old)) = (&mut policy.custom_steps, &before.custom_steps)
+        && custom.r#type == old.r#type
+    {
+        keep_value(&mut custom.config, &old.config);
+    }
+    let hooks = || before.requirements.iter().flat_map(|requirement| &requirement.post_hooks);
+    for hook in policy.requirements.iter_mut().flat_map(|requirement| &mut requirement.post_hooks) {
+        let mut same = hooks().filter(|old| old.name == hook.name && old.r#type == hook.r#type);
+        if hook.config.as_ref().is_none_or(|config| config.fields.is_empty())
+            && let (Some(old), None) = (same.next(), same.next())
+        {
+            hook.config.clone_from(&old.config);
+        }
+    }
+}
+
+fn keep_value(now: &mut Option<Value>, before: &Option<Value>) {
+    if now.as_ref().is_none_or(is_null) {
+        now.clone_from(before);
+    }
+}
+
+/// The places of a document that may hold something secret and are empty: what Get and List leave out, among others.
+pub fn left_out(policy: &Policy) -> Vec<String> {
+    let empty = |value: &Option<Value>| value.as_ref().is_none_or(is_null);
+    let root = Path::ROOT;
+    let mut places = Vec::new();
+    if policy.iam.as_ref().is_some_and(|iam| empty(&iam.config)) {
+        places.push(root.field("iam.config").to_string());
+    }
+    let sources = root.field("appeal.metadata_sources");
+    for (key, source) in policy.appeal.iter().flat_map(|appeal| &appeal.metadata_sources) {
+        if source.r#type != "static" && empty(&source.config) {
+            places.push(sources.key(key).field("config").to_string());
+        }
+    }
+    let requirements = root.field("requirements");
+    for (n, requirement) in policy.requirements.iter().enumerate() {
+        for (m, hook) in requirement.post_hooks.iter().enumerate() {
+            if hook.config.as_ref().is_none_or(|config| config.fields.is_empty()) {
+                let hooks = requirements.index(n);
+                let hooks = hooks.field("post_hooks");
+                places.push(hooks.index(m).field("config").to_string());
+            }
+        }
+    }
+    if policy.custom_steps.as_ref().is_some_and(|custom| empty(&custom.config)) {
+        places.push(root.field("custom_steps.config").to_string());
+    }
+    places
 }
 
 /// What a secret place holds.

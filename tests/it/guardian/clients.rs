@@ -185,8 +185,19 @@ async fn the_older_family_has_the_same_policies() {
     let appeal = old.get_policy_preferences(get).await.unwrap().into_inner().appeal.unwrap();
     assert!(appeal.allow_on_behalf);
 
-    // The older family knows one provider only.
+    // The older family leaves approvers unevaluated for fewer parameters.
+    let approver = "$appeal.labels.owner".to_owned();
+    let mut policy = policy;
+    policy.steps[0].approvers = vec![approver.clone()];
+    let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: true };
+    assert_eq!(old.create_policy(create).await.unwrap_err().code(), Code::InvalidArgument);
+    let mut newer = super::clients::policy("new");
+    newer.steps[0].approvers = vec![approver];
+    new.create_policy(goto::CreatePolicyRequest { policy: Some(newer), dry_run: true }).await.unwrap();
+
+    // And it knows one provider only.
     let iam = raystack::policy::Iam { provider: "shield".to_owned(), ..Default::default() };
+    policy.steps[0].approvers = vec!["owner@corp.example".to_owned()];
     let policy = raystack::Policy { iam: Some(iam), ..policy };
     let update = raystack::UpdatePolicyRequest { id: "old".to_owned(), policy: Some(policy), dry_run: true };
     let refused = old.update_policy(update).await.unwrap_err();

@@ -1,0 +1,71 @@
+//! An update as an import asks for it (`countersign-apply`): a configuration that the document leaves out stays what it is,
+//! because nobody can read it back, and a document that changes nothing makes no version.
+//!
+//! May not answer secrets: whoever applies a document need not know what was kept for it.
+
+use super::write::aad;
+use super::{Document, Doing};
+use crate::app::{ATTEMPTS_MAX, App, Caller, Error};
+use crate::pb::gotocompany::guardian::v1beta1::Policy;
+use crate::policy::guardian::{self, Family, secrets};
+use crate::store::Batch;
+
+impl App {
+    /// Stores the next version, if it says something else than the latest; answers the one that holds then, masked.
+    ///
+    /// # Errors
+    /// As [`App::guardian_update`]; [`Error::SecretsKeyMissing`] if a secret of the latest version cannot be opened.
+    pub(super) async fn try_apply(
+        &self,
+        caller: &Caller,
+        sent: Document,
+        dry_run: bool,
+        family: Family,
+    ) -> Result<(Document, Vec<String>), Error> {
+        let around = self.guardian.surroundings(family);
+        let id = sent.policy.id.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            let missing = || Error::NoSuchVersion { id: id.clone(), version: 0 };
+            let head = self.guardian_head(&id).await?.ok_or_else(missing)?;
+            let latest = self.guardian_opened(&id, head.latest).await?;
+            let mut document = sent.clone();
+            secrets::keep(&mut document.policy, &latest.policy);
+            guardian::prepare(&mut document.policy, around);
+            let warnings = self.guardian_check(Doing::Update, &document.policy, around).await?;
+            document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
+            let only_asks = dry_run || caller.validate_only;
+            // Secrets could be guessed by comparing them where that leaves no trace.
+            let may_compare = !only_asks || !secrets::has_any(&sent.policy);
+            if may_compare && content(&document.policy) == content(&latest.policy) {
+                return Ok((self.masked(latest), warnings));
+            }
+            if dry_run {
+                self.guardian_sealed(&document.policy)?;
+                return Ok((self.masked(document), warnings));
+            }
+            self.guardian_stamp(&mut document.policy);
+            let sealed = Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() };
+            let mut batch = Batch::new();
+            self.guardian_write(&mut batch, caller, Some(head), &sealed);
+            if self.commit_for(caller, batch).await?.is_some() {
+                return Ok((self.masked(document), warnings));
+            }
+        }
+        Err(Error::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// A stored version with its secrets open.
+    async fn guardian_opened(&self, id: &str, version: u32) -> Result<Document, Error> {
+        let missing = || Error::NoSuchVersion { id: id.to_owned(), version };
+        let mut document = self.guardian_version(id, version).await?.ok_or_else(missing)?;
+        let keys = &self.guardian.keys;
+        let open = |place: &str, sealed: &str| keys.open(&aad(id, place), sealed);
+        secrets::open(&mut document.policy, open, || Error::Damaged)?;
+        Ok(document)
+    }
+}
+
+/// What a document says, apart from when and as which version.
+fn content(policy: &Policy) -> Policy {
+    Policy { version: 0, created_at: None, updated_at: None, ..policy.clone() }
+}
