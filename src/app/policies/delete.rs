@@ -33,7 +33,7 @@ impl App {
             let mut batch = Batch::new();
             batch.require_range_empty(referrers);
             self.write(&mut batch, caller, PolicyWrite { old: Some(&old), new: &new, mask: Vec::new() })?;
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.commit_policy(caller, batch, &new).await?.is_some() {
                 return Ok(DeletePolicyResponse {}.into());
             }
         }
