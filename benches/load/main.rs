@@ -20,6 +20,10 @@ use std::time::Duration;
 
 use plan::Effort;
 
+/// The server's, so that the floors have what it has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whatever goes wrong ends the run, with a sentence.
 pub type Fault = Box<dyn Error + Send + Sync>;
 

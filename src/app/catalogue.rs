@@ -2,8 +2,8 @@
 //!
 //! It lives in memory, is made from the documents when the store is opened (which reads every record anyway), and follows
 //! the store's feed of changes from then on. So there is nothing of it on disk that could disagree with a document, and a
-//! create costs one record instead of five (`docs/decisions/0006-catalogue-in-memory.md` has the figures). A write is
-//! answered when the catalogue shows it: whoever was told of a write finds it.
+//! create costs one record instead of five (`docs/decisions/0006-catalogue-in-memory.md` has the figures). Whoever writes
+//! puts the result in before it answers, so whoever was told of a write finds it; the feed brings in what others wrote.
 //!
 //! It takes about half a kilobyte for each policy of ordinary length, deleted ones too.
 
@@ -15,7 +15,6 @@ use crate::store::Revision;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(super) use follow::{Following, follow};
@@ -24,13 +23,13 @@ pub(super) use follow::{Following, follow};
 #[derive(Debug)]
 pub(super) struct Catalogue {
     entries: RwLock<Entries>,
-    /// The commit up to which the catalogue shows everything.
-    shown: watch::Sender<Revision>,
 }
 
 /// What the filters of a search ask of a policy.
 #[derive(Clone, Debug)]
 pub(super) struct Card {
+    /// The commit that wrote what the card shows.
+    revision: Revision,
     pub(super) policy_type: i32,
     pub(super) deleted: bool,
     pub(super) scope: Option<PolicyScope>,
@@ -53,7 +52,7 @@ pub(super) struct Entries {
 impl Catalogue {
     /// With nothing in it.
     fn new() -> Self {
-        Catalogue { entries: RwLock::default(), shown: watch::Sender::new(0) }
+        Catalogue { entries: RwLock::default() }
     }
 
     /// The entries as they are now. Nothing may be awaited while they are held.
@@ -61,39 +60,35 @@ impl Catalogue {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the catalogue shows the commit `revision`.
-    pub(super) async fn shows(&self, revision: Revision) {
-        // The sender is ours, so there is no error.
-        let _ = self.shown.subscribe().wait_for(|shown| *shown >= revision).await;
+    /// Whether the catalogue shows the policy `id` as the commit `revision` left it, or as a later one did.
+    fn shows(&self, id: &str, revision: Revision) -> bool {
+        Uuid::parse_str(id)
+            .is_ok_and(|id| self.entries().all.get(&id).is_some_and(|card| card.revision >= revision))
     }
 
-    /// Puts a policy in, in the place of what it was before.
-    fn put(&self, policy: &Policy) {
+    /// Puts in a policy as the commit `revision` left it, unless the catalogue shows it as a later one did.
+    pub(super) fn put(&self, policy: &Policy, revision: Revision) {
         let Ok(id) = Uuid::parse_str(&policy.id) else {
             tracing::error!(id = policy.id, "a stored policy has no UUID for an id, so it cannot be listed");
             return;
         };
-        let card = Card::of(policy);
+        let card = Card::of(policy, revision);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.remove(id);
+        match entries.all.get(&id) {
+            Some(shown) if shown.revision >= revision => return,
+            Some(_) => entries.remove(id),
+            None => {}
+        }
         entries.insert(id, card);
-    }
-
-    /// Says that every commit up to `revision` is shown.
-    fn show(&self, revision: Revision) {
-        self.shown.send_if_modified(|shown| {
-            let later = revision > *shown;
-            *shown = revision.max(*shown);
-            later
-        });
     }
 }
 
 impl Card {
-    fn of(policy: &Policy) -> Self {
+    fn of(policy: &Policy, revision: Revision) -> Self {
         let mut found: BTreeMap<String, u32> = words(&policy.description).map(|word| (word, 1)).collect();
         found.extend(words(&policy.display_name).map(|word| (word, 2)));
         Card {
+            revision,
             policy_type: policy.policy_type,
             deleted: policy.deleted_at.is_some(),
             scope: policy.scope.clone(),
@@ -196,10 +191,10 @@ mod tests {
     #[test]
     fn what_a_policy_was_is_forgotten_when_it_changes() {
         let catalogue = Catalogue::new();
-        catalogue.put(&policy(1, "Old words"));
-        catalogue.put(&policy(2, "Other words"));
+        catalogue.put(&policy(1, "Old words"), 1);
+        catalogue.put(&policy(2, "Other words"), 2);
         let scope = Some(PolicyScope { app_id: "app".into(), ..PolicyScope::default() });
-        catalogue.put(&Policy { scope, ..policy(1, "New") });
+        catalogue.put(&Policy { scope, ..policy(1, "New") }, 3);
         let entries = catalogue.entries();
         assert_eq!(names(&entries, "old"), []);
         assert_eq!(names(&entries, "new"), [1]);
@@ -212,9 +207,9 @@ mod tests {
     #[test]
     fn a_deleted_policy_is_kept_and_not_live() {
         let catalogue = Catalogue::new();
-        catalogue.put(&policy(1, "A"));
-        catalogue.put(&policy(2, "B"));
-        catalogue.put(&Policy { deleted_at: Some(Timestamp::default()), ..policy(1, "A") });
+        catalogue.put(&policy(1, "A"), 1);
+        catalogue.put(&policy(2, "B"), 2);
+        catalogue.put(&Policy { deleted_at: Some(Timestamp::default()), ..policy(1, "A") }, 3);
         let entries = catalogue.entries();
         assert_eq!(entries.live_after(None).map(|id| id.as_u128()).collect::<Vec<_>>(), [2]);
         assert_eq!(entries.all_after(None).count(), 2);
@@ -223,9 +218,22 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_state_that_comes_late_is_left_out() {
+        let catalogue = Catalogue::new();
+        catalogue.put(&policy(1, "Later"), 7);
+        catalogue.put(&policy(1, "Earlier"), 5);
+        let id = Uuid::from_u128(1).to_string();
+        assert!(catalogue.shows(&id, 5) && catalogue.shows(&id, 7) && !catalogue.shows(&id, 8));
+        assert!(!catalogue.shows(&Uuid::from_u128(2).to_string(), 1));
+        let entries = catalogue.entries();
+        assert_eq!(names(&entries, "later"), [1]);
+        assert_eq!(names(&entries, "earlier"), []);
+    }
+
+    #[test]
     fn nothing_is_left_behind() {
         let catalogue = Catalogue::new();
-        catalogue.put(&policy(1, "Some words"));
+        catalogue.put(&policy(1, "Some words"), 1);
         let mut entries = catalogue.entries.write().unwrap();
         entries.remove(Uuid::from_u128(1));
         assert!(entries.all.is_empty() && entries.live.is_empty() && entries.by_app.is_empty());

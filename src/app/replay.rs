@@ -66,6 +66,10 @@ impl App {
         }
         let revision = self.revision(&record.policy_id, 1).await?.ok_or(Error::Damaged)?;
         let policy: Policy = read(&revision.document)?;
+        // Whoever made it may have left before the catalogue showed it, and this answer tells of it.
+        if let Some(current) = self.current(&record.policy_id).await? {
+            self.catalogue.put(&current.policy, current.revision);
+        }
         let etag = Some(etag(1, &revision.document));
         let message = CreatePolicyResponse { policy: Some(policy) };
         Ok(Replayed::Answer(Box::new(Answer { message, etag, warnings: record.warnings })))

@@ -111,13 +111,27 @@ impl App {
         self.commit(batch).await
     }
 
-    /// Commits, and waits until lists and searches show it; `None` means that another write got in between and the operation must start again.
+    /// Commits, as [`App::commit_for`], what [`App::write`] made of `policy`, and sees to it that lists and searches show
+    /// it.
+    pub(super) async fn commit_policy(
+        &self,
+        caller: &Caller,
+        batch: Batch,
+        policy: &Policy,
+    ) -> Result<Option<store::Revision>, Error> {
+        let committed = self.commit_for(caller, batch).await?;
+        if let Some(revision) = committed
+            && !caller.validate_only
+        {
+            self.catalogue.put(policy, revision);
+        }
+        Ok(committed)
+    }
+
+    /// Commits; `None` means that another write got in between and the operation must start again.
     pub(super) async fn commit(&self, batch: Batch) -> Result<Option<store::Revision>, Error> {
         match self.store.commit(batch).await {
-            Ok(committed) => {
-                self.catalogue.shows(committed.revision).await;
-                Ok(Some(committed.revision))
-            }
+            Ok(committed) => Ok(Some(committed.revision)),
             Err(store::Error::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -16,6 +16,7 @@ use std::fs::File;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -38,9 +39,12 @@ const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 /// A tree of its own for what is about the store: a record among the others would share a node with large
 /// values, and have them written again every few commits.
 const META_TREE: &str = "countersign-meta";
-/// The last revision given out. Written just before the group that it belongs to, so it is never behind the
-/// records.
+/// A revision that no record is above. Written before the first group that needs it, so it is never behind the
+/// records; and a good way ahead, so that almost no group has to write it. When the store is closed, the last
+/// revision given out.
 const REVISION_KEY: &[u8] = b"revision";
+/// How far ahead. So many numbers may be skipped after a crash, of 2^64.
+const REVISIONS_AHEAD: Revision = 64 * 1024;
 
 /// The last record of the log when the store was closed. Without it, damage to the last group would look as
 /// if that group had never been written.
@@ -56,6 +60,8 @@ pub(super) struct Disk {
     blobs: PathBuf,
     device: Device,
     reserve_bytes: u64,
+    /// What is noted under [`REVISION_KEY`].
+    revision_noted: AtomicU64,
     directory: DataDirectory,
 }
 
@@ -101,6 +107,7 @@ impl Disk {
             blobs: path.join("blobs"),
             device: options.device,
             reserve_bytes: options.reserve_bytes,
+            revision_noted: AtomicU64::new(0),
             directory,
         };
         let verified = catch_unwind(AssertUnwindSafe(|| Ok((disk.verify()?, disk.journal_head()?))));
@@ -109,11 +116,12 @@ impl Disk {
             Ok(Err(why)) => return Err(damaged(why)),
             Err(_) => return Err(damaged("a part of it cannot be read".to_owned())),
         };
+        disk.revision_noted.store(revision, Ordering::Relaxed);
         disk.directory.begin().map_err(io_error)?;
         Ok((disk, revision, head))
     }
 
-    /// Reads every record once, and returns the last revision given out. The error says what is wrong.
+    /// Reads every record once, and returns a revision that none given out was above. The error says what is wrong.
     fn verify(&self) -> Result<Revision, String> {
         let revision = self.meta_revision(REVISION_KEY)?;
         if let Some(closed_at) = self.directory.closed_at() {
@@ -149,6 +157,11 @@ impl Disk {
         Ok(section.head())
     }
 
+    /// Notes a revision under `key` about the store itself.
+    fn note(&self, key: &[u8], revision: Revision) -> sled::Result<()> {
+        self.meta.insert(key, record::encode(key, revision, &[])).map(drop)
+    }
+
     /// The revision noted under `key` about the store itself; 0 = none yet.
     fn meta_revision(&self, key: &[u8]) -> Result<Revision, String> {
         let raw = self.meta.get(key).map_err(|error| error.to_string())?;
@@ -172,8 +185,12 @@ impl Disk {
     /// error says why nothing is certain any more.
     pub(super) fn write(&self, revision: Revision, writes: Writes) -> Result<Duration, String> {
         let refused = |error: sled::Error| format!("the disk refused a write: {error}");
-        // An earlier place in sled's log means that the group is never there without it.
-        self.meta.insert(REVISION_KEY, record::encode(REVISION_KEY, revision, &[])).map_err(refused)?;
+        if revision > self.revision_noted.load(Ordering::Relaxed) {
+            // An earlier place in sled's log means that the group is never there without it.
+            let ahead = revision.saturating_add(REVISIONS_AHEAD);
+            self.note(REVISION_KEY, ahead).map_err(refused)?;
+            self.revision_noted.store(ahead, Ordering::Relaxed);
+        }
         self.records.apply_batch(writes.0).map_err(refused)?;
         self.records.flush().map_err(refused)?;
         let (synced, fsync) = timed(|| (self.device.sync_data)(&self.db_file));
@@ -201,11 +218,12 @@ impl Disk {
     /// out.
     fn close(disk: Arc<Disk>, revision: Option<Revision>) {
         let Ok(disk) = Arc::try_unwrap(disk) else { return };
-        let Disk { meta, records, db_file, directory, .. } = disk;
         let noted = revision.map(|revision| {
-            meta.insert(CLOSED_KEY, record::encode(CLOSED_KEY, revision, &[]))?;
-            meta.flush()
+            disk.note(REVISION_KEY, revision)?;
+            disk.note(CLOSED_KEY, revision)?;
+            disk.meta.flush()
         });
+        let Disk { meta, records, db_file, directory, .. } = disk;
         drop(meta);
         drop(records);
         let Some(revision) = revision else { return };

@@ -39,7 +39,7 @@ impl App {
             if let Some(replay) = &replay {
                 self.remember(&mut batch, replay, before, &policy, &warnings);
             }
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.commit_policy(caller, batch, &policy).await?.is_some() {
                 if caller.validate_only {
                     // Nobody shall look for it under an id that it does not get.
                     policy.id.clear();

@@ -37,7 +37,7 @@ impl App {
                 caller,
                 PolicyWrite { old: Some(&old), new: &new, mask: Vec::new(), restores: None },
             )?;
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.commit_policy(caller, batch, &new).await?.is_some() {
                 return Ok(DeletePolicyResponse {}.into());
             }
         }

@@ -35,7 +35,7 @@ impl App {
             self.check_references(&mut batch, Some(&old.policy), &new).await?;
             let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths(), restores: None };
             let etag = self.write(&mut batch, caller, write)?;
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.commit_policy(caller, batch, &new).await?.is_some() {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
                 return Ok(Answer {
                     message: UpdatePolicyResponse { policy: Some(new) },

@@ -63,7 +63,7 @@ impl App {
                 restores: number,
                 ..RevisionRecord::default()
             };
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.commit_policy(caller, batch, &new).await?.is_some() {
                 return Ok((Kept::of(record)?, warnings.iter().map(ToString::to_string).collect()));
             }
         }
