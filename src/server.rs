@@ -18,6 +18,7 @@ mod health;
 mod keys;
 mod limits;
 mod listener;
+mod pages;
 mod pipeline;
 mod request_id;
 mod token;
@@ -38,13 +39,14 @@ use tonic_health::server::HealthReporter;
 
 use crate::auth::Guard;
 use crate::config::Settings;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Styles};
 use crate::store::Health;
 use crate::telemetry::Metrics;
 use admin::Admin;
 use classify::Methods;
 use connection::{Connection, Http};
 use limits::Gate;
+use pages::Pages;
 use pipeline::Pipeline;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
@@ -62,6 +64,8 @@ pub struct Parts {
     pub descriptors: &'static [u8],
     /// REST. Its limit for bodies is set here, from the settings.
     pub gateway: Gateway,
+    /// How each package speaks JSON, for its description.
+    pub styles: Styles,
     /// The metrics that the admin port shows; the store has its handles from the same value.
     pub metrics: Arc<Metrics>,
     /// Whether the store takes writes. While it does not, the service is not ready.
@@ -123,7 +127,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, metrics, health, guard } = parts;
+    let Parts { services, descriptors, gateway, styles, metrics, health, guard } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -147,6 +151,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         methods,
         services,
         gateway: gateway.body_limit(settings.max_message_bytes.bytes() as usize),
+        pages: Pages::new(styles),
         max_message_bytes: settings.max_message_bytes.bytes(),
         max_header_bytes: settings.max_header_bytes.bytes(),
         request_deadline: settings.request_deadline.duration(),

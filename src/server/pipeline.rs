@@ -24,6 +24,7 @@ use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
+use super::pages::Pages;
 use super::{deadline, request_id, token};
 use crate::auth::Guard;
 use crate::gateway::Gateway;
@@ -43,6 +44,7 @@ pub(crate) struct Pipeline {
     pub(crate) methods: Methods,
     pub(crate) services: Routes,
     pub(crate) gateway: Gateway,
+    pub(crate) pages: Pages,
     pub(crate) max_message_bytes: u32,
     pub(crate) max_header_bytes: u32,
     pub(crate) request_deadline: Duration,
@@ -114,7 +116,7 @@ impl Pipeline {
     {
         limits::head(request.headers(), self.max_header_bytes)?;
         let wanted = match target {
-            Ok(Target::Ping | Target::Token) => Wanted::Open,
+            Ok(Target::Ping | Target::Token | Target::Page(_)) => Wanted::Open,
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
@@ -167,6 +169,7 @@ impl Pipeline {
                 let request = request.map(|body| Bounded::new(body, limit));
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
+            Target::Page(page) => return Ok(self.pages.answer(*page)),
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Token => AssertUnwindSafe(token::answer(&self.guard, request)).catch_unwind().await,
             Target::Gateway(matched) => {

@@ -22,6 +22,7 @@ mod grpc;
 mod guardian;
 mod harness;
 mod kill;
+mod openapi;
 mod races;
 mod readme;
 mod scenario;
