@@ -22,6 +22,7 @@ mod pages;
 mod pipeline;
 mod request_id;
 mod token;
+mod web;
 
 use std::convert::Infallible;
 use std::io;
@@ -48,6 +49,7 @@ use connection::{Connection, Http};
 use limits::Gate;
 use pages::Pages;
 use pipeline::Pipeline;
+use web::Web;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
 pub use keys::{KeysUnreadable, keys};
@@ -164,12 +166,19 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     health::report(&reporter, &service_names, ready).await;
 
     let http = Arc::new(Http::new(settings));
+    let web = Arc::new(Web::new(settings));
     let admin = Arc::new(Admin { metrics, health: health.clone(), stopping: stop.clone() });
     let admin_stop = CancellationToken::new();
     let admin_loop = tokio::spawn(accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
     let connections_max = settings.max_connections.get() as usize;
-    let main_loop =
-        tokio::spawn(accept_main(sockets, http, Arc::clone(&pipeline), connections_max, draining.clone()));
+    let main_loop = tokio::spawn(accept_main(
+        sockets,
+        http,
+        Arc::clone(&pipeline),
+        web,
+        connections_max,
+        draining.clone(),
+    ));
 
     let supervisor = Supervisor {
         pipeline,
@@ -211,11 +220,12 @@ async fn accept_main(
     sockets: Vec<TcpListener>,
     http: Arc<Http>,
     pipeline: Arc<Pipeline>,
+    web: Arc<Web>,
     connections_max: usize,
     draining: CancellationToken,
 ) -> JoinSet<()> {
     listener::accept(sockets, connections_max, draining.clone(), |stream, peer| {
-        let (http, pipeline) = (Arc::clone(&http), Arc::clone(&pipeline));
+        let (http, pipeline, web) = (Arc::clone(&http), Arc::clone(&pipeline), Arc::clone(&web));
         let draining = draining.child_token();
         async move {
             let connection = Arc::new(Connection::default());
@@ -224,7 +234,10 @@ async fn accept_main(
                 let (pipeline, connection) = (Arc::clone(&pipeline), Arc::clone(&of_requests));
                 // Here and not in the call, which first runs only when its turn comes.
                 let in_flight = connection.in_flight();
-                async move { Ok::<_, Infallible>(pipeline.call(request, &connection, in_flight, peer).await) }
+                let web = Arc::clone(&web);
+                async move {
+                    Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await)
+                }
             });
             http.serve(stream, service, connection, draining).await;
         }

@@ -38,7 +38,7 @@ pub fn openapi(pool: &DescriptorPool, styles: &Styles, version: &str) -> Result<
         let service = rule.rpc.parent_service();
         let names = dialects.of(service.package_name()).style.write.names;
         if !tags.iter().any(|tag| tag["name"] == service.full_name()) {
-            let about = comments.of_service(&service);
+            let about = comments.of_service(service);
             tags.push(json!({"name": service.full_name(), "description": about}));
         }
         let path = operation::path(&rule);

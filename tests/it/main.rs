@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod browser;
 mod check;
 mod config;
 mod disk;

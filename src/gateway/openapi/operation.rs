@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::ERROR_MESSAGE;
 use super::comments::Comments;
-use super::schemas::{Schemas, name};
+use super::schemas::{Schemas, name, put};
 use crate::gateway::rule::{Body, Rule};
 use crate::gateway::template::{Segment, Template};
 use crate::wire::json::Names;
@@ -69,10 +69,10 @@ pub(super) fn describe(rule: &Rule, names: Names, comments: &Comments, schemas: 
         Body::Field(field) => Some(schemas.field(field, names)),
     };
     if let Some(schema) = body {
-        operation["requestBody"] = json!({"content": {"application/json": {"schema": schema}}});
+        put(&mut operation, "requestBody", json!({"content": {"application/json": {"schema": schema}}}));
     }
     if rpc.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
-        operation["deprecated"] = json!(true);
+        put(&mut operation, "deprecated", json!(true));
     }
     operation
 }

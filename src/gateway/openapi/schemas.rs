@@ -23,6 +23,13 @@ pub(super) fn name(field: &FieldDescriptor, names: Names) -> &str {
     }
 }
 
+/// Adds a key to an object.
+pub(super) fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
+    }
+}
+
 impl<'p> Schemas<'p> {
     pub(super) fn new(pool: &'p DescriptorPool, comments: &'p Comments) -> Self {
         Schemas { pool, comments, done: BTreeMap::new() }
@@ -62,17 +69,14 @@ impl<'p> Schemas<'p> {
             let mut schema = self.field(&field, names);
             let about = self.about(&field, names);
             let behaviors = behaviors(&field);
-            if let Some(schema) = schema.as_object_mut() {
-                if !about.is_empty() {
-                    schema.insert("description".to_owned(), json!(about));
-                }
-                if behaviors.iter().any(|behavior| behavior == "OUTPUT_ONLY") {
-                    schema.insert("readOnly".to_owned(), json!(true));
-                }
-                if field.field_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated())
-                {
-                    schema.insert("deprecated".to_owned(), json!(true));
-                }
+            if !about.is_empty() {
+                put(&mut schema, "description", json!(about));
+            }
+            if behaviors.iter().any(|behavior| behavior == "OUTPUT_ONLY") {
+                put(&mut schema, "readOnly", json!(true));
+            }
+            if field.field_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
+                put(&mut schema, "deprecated", json!(true));
             }
             if behaviors.iter().any(|behavior| behavior == "REQUIRED") {
                 required.push(json!(name(&field, names)));
@@ -82,10 +86,10 @@ impl<'p> Schemas<'p> {
         let mut schema = json!({"type": "object", "properties": properties});
         let about = self.comments.of_message(message);
         if !about.is_empty() {
-            schema["description"] = json!(about);
+            put(&mut schema, "description", json!(about));
         }
         if !required.is_empty() {
-            schema["required"] = json!(required);
+            put(&mut schema, "required", json!(required));
         }
         schema
     }
