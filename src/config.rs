@@ -22,7 +22,7 @@ use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
-pub use value::{KeySource, OptionalAddress, OptionalPath, Size, Span};
+pub use value::{KeySource, OptionalAddress, OptionalPath, Origins, Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -138,6 +138,10 @@ settings! {
     max_principal_requests_in_flight: NonZeroU32 = "256";
     /// Calls with a credential that does not count that one peer may make in a minute; the next one is told to wait.
     max_failed_authentications_per_minute: NonZeroU32 = "120";
+    /// Whether gRPC-Web is spoken on the main port, for browsers: `true` or `false`.
+    grpc_web: bool = "false";
+    /// The origins whose scripts may call (CORS): `none`, `*`, or a list like `https://app.example.com,https://other.example.com:8443`.
+    cors_origins: Origins = "none";
     /// How log lines look: `text` or `json`.
     log_format: LogFormat = "text";
     /// The least severe log lines to write: `off`, `error`, `warn`, `info`, `debug`, `trace`.

@@ -14,6 +14,7 @@ mod binding;
 mod integer;
 mod messages;
 mod metadata;
+mod openapi;
 mod query;
 mod refusal;
 mod request;
@@ -44,6 +45,7 @@ use self::template::{Segment, unescape};
 use crate::wire::Schema;
 
 pub use self::metadata::timeout;
+pub use self::openapi::openapi;
 pub use self::rule::BadRule;
 pub use self::style::{Details, Style, Styles};
 

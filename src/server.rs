@@ -18,9 +18,11 @@ mod health;
 mod keys;
 mod limits;
 mod listener;
+mod pages;
 mod pipeline;
 mod request_id;
 mod token;
+mod web;
 
 use std::convert::Infallible;
 use std::io;
@@ -39,14 +41,16 @@ use tonic_health::server::HealthReporter;
 use crate::app::App;
 use crate::auth::Guard;
 use crate::config::Settings;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Styles};
 use crate::store::Health;
 use crate::telemetry::Metrics;
 use admin::Admin;
 use classify::Methods;
 use connection::{Connection, Http};
 use limits::Gate;
+use pages::Pages;
 use pipeline::Pipeline;
+use web::Web;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
 pub use keys::{KeysUnreadable, keys};
@@ -63,6 +67,8 @@ pub struct Parts {
     pub descriptors: &'static [u8],
     /// REST. Its limit for bodies is set here, from the settings.
     pub gateway: Gateway,
+    /// How each package speaks JSON, for its description.
+    pub styles: Styles,
     /// The metrics that the admin port shows; the store has its handles from the same value.
     pub metrics: Arc<Metrics>,
     /// Whether the store takes writes. While it does not, the service is not ready.
@@ -126,7 +132,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, metrics, health, guard, audit } = parts;
+    let Parts { services, descriptors, gateway, styles, metrics, health, guard, audit } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -151,6 +157,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         audit,
         services,
         gateway: gateway.body_limit(settings.max_message_bytes.bytes() as usize),
+        pages: Pages::new(styles),
         max_message_bytes: settings.max_message_bytes.bytes(),
         max_header_bytes: settings.max_header_bytes.bytes(),
         request_deadline: settings.request_deadline.duration(),
@@ -163,12 +170,19 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     health::report(&reporter, &service_names, ready).await;
 
     let http = Arc::new(Http::new(settings));
+    let web = Arc::new(Web::new(settings));
     let admin = Arc::new(Admin { metrics, health: health.clone(), stopping: stop.clone() });
     let admin_stop = CancellationToken::new();
     let admin_loop = tokio::spawn(accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
     let connections_max = settings.max_connections.get() as usize;
-    let main_loop =
-        tokio::spawn(accept_main(sockets, http, Arc::clone(&pipeline), connections_max, draining.clone()));
+    let main_loop = tokio::spawn(accept_main(
+        sockets,
+        http,
+        Arc::clone(&pipeline),
+        web,
+        connections_max,
+        draining.clone(),
+    ));
 
     let supervisor = Supervisor {
         pipeline,
@@ -210,11 +224,12 @@ async fn accept_main(
     sockets: Vec<TcpListener>,
     http: Arc<Http>,
     pipeline: Arc<Pipeline>,
+    web: Arc<Web>,
     connections_max: usize,
     draining: CancellationToken,
 ) -> JoinSet<()> {
     listener::accept(sockets, connections_max, draining.clone(), |stream, peer| {
-        let (http, pipeline) = (Arc::clone(&http), Arc::clone(&pipeline));
+        let (http, pipeline, web) = (Arc::clone(&http), Arc::clone(&pipeline), Arc::clone(&web));
         let draining = draining.child_token();
         async move {
             let connection = Arc::new(Connection::default());
@@ -223,7 +238,10 @@ async fn accept_main(
                 let (pipeline, connection) = (Arc::clone(&pipeline), Arc::clone(&of_requests));
                 // Here and not in the call, which first runs only when its turn comes.
                 let in_flight = connection.in_flight();
-                async move { Ok::<_, Infallible>(pipeline.call(request, &connection, in_flight, peer).await) }
+                let web = Arc::clone(&web);
+                async move {
+                    Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await)
+                }
             });
             http.serve(stream, service, connection, draining).await;
         }

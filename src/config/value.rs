@@ -1,5 +1,5 @@
-//! How settings are written: durations (`10s`), sizes (`4MiB`), addresses and files that may be missing, and where keys
-//! are. Parsing and printing only.
+//! How settings are written: durations (`10s`), sizes (`4MiB`), addresses and files that may be missing, where keys are, and
+//! origins. Parsing and printing only.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -207,6 +207,57 @@ impl fmt::Display for KeySource {
 }
 
 impl<'de> Deserialize<'de> for KeySource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// The origins whose scripts may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// None but the service's own.
+    None,
+    /// Every one.
+    Any,
+    /// These, as a browser sends them: scheme, host, and port unless it is the usual one.
+    These(Vec<String>),
+}
+
+impl FromStr for Origins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => return Ok(Self::None),
+            "*" => return Ok(Self::Any),
+            _ => {}
+        }
+        let origins: Vec<String> = text.split(',').map(|origin| origin.trim().to_owned()).collect();
+        match origins.iter().find(|origin| !is_origin(origin)) {
+            Some(bad) => Err(format!("`{bad}` is not an origin like https://app.example.com:8443")),
+            None => Ok(Self::These(origins)),
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*,".contains(&byte))
+    })
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Any => f.write_str("*"),
+            Self::These(origins) => f.write_str(&origins.join(",")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }

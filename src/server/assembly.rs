@@ -101,10 +101,12 @@ pub async fn assemble(
     report_uncompiled(&app).await?;
     let key = Zeroizing::new(app.access_token_key().await?);
     let guard = Guard::new(&settings.auth_options(), key, Arc::new(move || clock.now().seconds))?;
+    let styles = styles(settings.guardian_compat);
     let parts = Parts {
         services: services(&app, settings.max_message_bytes.bytes() as usize),
         descriptors: pb::DESCRIPTORS,
-        gateway: Gateway::new(pb::pool(), &styles(settings.guardian_compat))?,
+        gateway: Gateway::new(pb::pool(), &styles)?,
+        styles,
         metrics,
         health: store.health(),
         guard: Arc::new(guard),

@@ -12,6 +12,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::Status;
 
+use super::pages::Page;
 use crate::gateway::{Gateway, Match};
 use crate::telemetry::{Metrics, RpcKind, RpcMetrics};
 
@@ -74,6 +75,8 @@ pub(crate) enum Target {
     Ping,
     /// The token endpoint.
     Token,
+    /// A page for people.
+    Page(Page),
 }
 
 /// The path of [`Target::Ping`].
@@ -134,6 +137,10 @@ impl Methods {
         }
         if path == TOKEN {
             return Call { face: Face::Rest, rpc: Arc::clone(&self.token), target: Ok(Target::Token) };
+        }
+        if let Some(page) = Page::at(request.method(), path) {
+            let target = Ok(Target::Page(page));
+            return Call { face: Face::Rest, rpc: Arc::clone(&self.unknown), target };
         }
         match gateway.route(request.method(), path) {
             Ok(matched) => match self.by_path.get(matched.rpc()) {

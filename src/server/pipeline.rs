@@ -25,6 +25,7 @@ use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
+use super::pages::Pages;
 use super::{deadline, request_id, token};
 use crate::app::{App, Attempt};
 use crate::auth::Guard;
@@ -46,6 +47,7 @@ pub(crate) struct Pipeline {
     pub(crate) audit: Option<Arc<App>>,
     pub(crate) services: Routes,
     pub(crate) gateway: Gateway,
+    pub(crate) pages: Pages,
     pub(crate) max_message_bytes: u32,
     pub(crate) max_header_bytes: u32,
     pub(crate) request_deadline: Duration,
@@ -117,7 +119,7 @@ impl Pipeline {
     {
         limits::head(request.headers(), self.max_header_bytes)?;
         let wanted = match target {
-            Ok(Target::Ping | Target::Token) => Wanted::Open,
+            Ok(Target::Ping | Target::Token | Target::Page(_)) => Wanted::Open,
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
@@ -175,6 +177,7 @@ impl Pipeline {
                 let request = request.map(|body| Bounded::new(body, limit));
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
+            Target::Page(page) => return Ok(self.pages.answer(*page)),
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Token => {
                 let answer = token::answer(&self.guard, request, Some(peer.ip()));

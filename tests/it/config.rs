@@ -70,6 +70,8 @@ fn other(field: &str, default: &str) -> String {
         "xfcc_peers" => "10.0.0.0/8,127.0.0.1/32".to_owned(),
         "insecure_no_auth" => "true".to_owned(),
         "tokens_file" | "clients_file" => "./file".to_owned(),
+        "grpc_web" => "true".to_owned(),
+        "cors_origins" => "https://app.example.com".to_owned(),
         "log_format" => "json".to_owned(),
         "log_level" => "trace".to_owned(),
         _ if default.ends_with(['s', 'h']) => "7m".to_owned(),

@@ -12,6 +12,7 @@
 
 mod audit;
 mod auth;
+mod browser;
 mod check;
 mod config;
 mod disk;
@@ -24,6 +25,7 @@ mod guardian;
 mod harness;
 mod import;
 mod kill;
+mod openapi;
 mod races;
 mod readme;
 mod scenario;

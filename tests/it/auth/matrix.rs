@@ -443,7 +443,7 @@ async fn to_a_stranger_everything_looks_the_same() {
         ("GET", "/api/v1/nothing"),
         ("GET", "/"),
         ("POST", "/api/v1/search/policies"),
-        ("GET", "/openapi.json"),
+        ("GET", "/v1/nothing"),
     ];
     let guardian =
         [("GET", "/api/v1beta1/policies"), ("GET", "/api/v1beta1/nothing"), ("TRACE", "/api/v1beta1/%zz")];

@@ -228,6 +228,7 @@ impl Server {
             services: Routes::new(probe.clone()).add_service(Policies(probe.clone())),
             descriptors: &DESCRIPTORS,
             gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
+            styles: Styles::all(Style::CONDUCTORONE),
             metrics: Arc::clone(&metrics),
             health: receiver,
             guard: Arc::new(countersign::auth::Guard::open()),
