@@ -92,7 +92,7 @@ impl App {
         let cursor =
             self.tokens.open(&call, &request.page_token)?.map(|cursor| place(&cursor)).transpose()?;
         let id = &arguments.policy_id;
-        let found = self.find_policy(id, arguments.dialect).await?;
+        let found = self.policy_by_id(id, arguments.dialect).await?;
         let before = cursor.unwrap_or(u64::MAX);
         // One more than asked for tells whether there is another page.
         let mut kept = match &found {
@@ -123,7 +123,7 @@ impl App {
     pub async fn revision_get(&self, request: GetRevisionRequest) -> Result<Answer<Revision>, Error> {
         let wanted = wanted(&request.revision)?;
         let id = &request.policy_id;
-        let found = self.find_policy(id, request.dialect).await?;
+        let found = self.policy_by_id(id, request.dialect).await?;
         let kept = match found {
             Found::C1(current) => self.kept(&current, id, wanted).await?,
             Found::Guardian(latest) => {
@@ -135,7 +135,7 @@ impl App {
     }
 
     /// The policy that an id means.
-    async fn find_policy(&self, id: &str, dialect: i32) -> Result<Found, Error> {
+    async fn policy_by_id(&self, id: &str, dialect: i32) -> Result<Found, Error> {
         let dialect = PolicyDialect::try_from(dialect);
         let dialect =
             dialect.map_err(|_| invalid("dialect", "DIALECT_UNKNOWN", "there is no such dialect"))?;

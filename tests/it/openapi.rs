@@ -91,8 +91,11 @@ async fn no_two_paths_differ_in_the_names_of_their_variables_alone() {
     let description = description().await;
     let mut shapes = BTreeSet::new();
     for path in description["paths"].as_object().unwrap().keys() {
-        let shape: Vec<&str> =
-            path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
+        let anonymous = |segment: &str| match segment.split_once('}') {
+            Some((_, verb)) => format!("{{}}{verb}"),
+            None => segment.to_owned(),
+        };
+        let shape: Vec<String> = path.split('/').map(anonymous).collect();
         assert!(shapes.insert(shape.join("/")), "{path}");
     }
 }

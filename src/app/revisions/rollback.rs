@@ -24,7 +24,7 @@ impl App {
     ) -> Result<Answer<Revision>, Error> {
         let number = wanted(&request.revision)?;
         let id = &request.policy_id;
-        let (kept, warnings) = match self.find_policy(id, request.dialect).await? {
+        let (kept, warnings) = match self.policy_by_id(id, request.dialect).await? {
             Found::C1(_) => self.policy_rollback(caller, id, number).await?,
             Found::Guardian(_) => self.guardian_rollback(caller, id, number).await?,
         };

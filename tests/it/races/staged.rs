@@ -19,7 +19,7 @@ use countersign::workflow::Nobody;
 use prost_types::FieldMask;
 use tokio::sync::watch;
 
-use crate::harness::ManualClock;
+use crate::harness::{ManualClock, PATIENCE};
 
 type Interlude = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
@@ -400,12 +400,27 @@ async fn who_is_overtaken_again_and_again_is_told_to_retry() {
     assert_eq!(describe(&stage.one, &me(), &id, "mine").await.unwrap().description, "mine");
 }
 
+/// Waits until `app` lists what another wrote, which it hears of from the feed of changes.
+async fn listed(app: &App, id: &str) {
+    let until = async {
+        loop {
+            let list = app.policy_list(ListPolicyRequest::default()).await.unwrap().message.list;
+            if list.iter().any(|policy| policy.id == id) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until).await.expect("it is never listed");
+}
+
 #[tokio::test]
 async fn what_is_deleted_while_a_page_is_put_together_is_not_on_it() {
     let stage = Stage::new().await;
     let kept = make(&stage.other, "Kept", &[]).await.unwrap();
     for search in [false, true] {
         let id = make(&stage.other, "Gone", &[]).await.unwrap();
+        listed(&stage.one, &id).await;
         // After the first policy of the page has been read, and before the second.
         stage.after_get(async move |other| delete(&other, &id).await.unwrap());
         let list = if search {
