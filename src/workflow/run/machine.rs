@@ -137,12 +137,12 @@ impl Run<'_, '_> {
 
     /// Another policy takes over.
     pub(super) fn replace(&mut self, policy: &str) {
-        self.state.replacements += 1;
-        if self.state.replacements > REPLACEMENTS_MAX {
+        if self.state.replacements >= REPLACEMENTS_MAX {
             let why = format!("other policies took over {REPLACEMENTS_MAX} times, and nobody decided");
             self.block_task(&why);
             return;
         }
+        self.state.replacements += 1;
         self.enter_policy(policy);
     }
 

@@ -248,7 +248,7 @@ proptest! {
         let trace = simulate(&machine, start(), &happenings, true);
         prop_assert_eq!(&trace, &simulate(&machine, start(), &happenings, true));
         prop_assert!(trace.idle.timeline.len() <= EVENTS_IDLE_MAX * 64, "{}", trace.idle.timeline.len());
-        prop_assert!(trace.state.replacements <= REPLACEMENTS_MAX + 1);
+        prop_assert!(trace.state.replacements <= REPLACEMENTS_MAX);
         // The same, written down after every event.
         let mut at = start();
         let (mut plain, mut kept) = (State::default(), State::default());
