@@ -21,6 +21,15 @@ bench:
 clients *names:
     clients/run.sh {{names}}
 
+# Lints the protos and looks for breaking changes (needs npm).
+buf:
+    tools/buf/run.sh
+
+# What a release has beside the binary: the protos as a descriptor set.
+descriptors:
+    mkdir -p dist
+    cargo run --release --locked -- descriptors --out dist/countersign.binpb
+
 # The power-cut test: needs root, loop devices and mkfs.ext4.
 powercut cuts="20":
     tests/powercut/run.sh {{cuts}}

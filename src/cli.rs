@@ -5,6 +5,7 @@
 mod audit;
 mod check;
 mod client;
+mod descriptors;
 mod export;
 mod import;
 mod remote;
@@ -42,6 +43,8 @@ enum Command {
     Check(check::Args),
     /// Make credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// Write the protos of this build as a descriptor set.
+    Descriptors(descriptors::Args),
     /// Write policies of a service into files that import takes.
     Export(export::Args),
     /// Create and update policies of a service from files.
@@ -130,6 +133,7 @@ pub fn run(
         Command::Audit(args) => audit::run(args, env),
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Descriptors(args) => descriptors::run(args),
         Command::Export(args) => export::run(args, env),
         Command::Import(args) => import::run(args, env),
         Command::Revisions(args) => revisions::run(args, env),

@@ -143,3 +143,14 @@ async fn the_page_asks_nobody_but_the_service() {
     assert_eq!(http(server.addr, "POST", "/docs", &[], b"").await.status, 404);
     server.stop().await;
 }
+
+#[test]
+fn the_command_line_writes_the_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("descriptors.binpb");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let wrote = command.arg("descriptors").arg("--out").arg(&path).status().unwrap();
+    assert!(wrote.success());
+    let pool = prost_reflect::DescriptorPool::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
+    assert!(pool.get_service_by_name("c1.api.policy.v1.Policies").is_some());
+}
