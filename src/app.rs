@@ -4,6 +4,7 @@
 //! is right. If another write gets in between, the conditions fail and the operation starts again from the read. The
 //! clock and the maker of ids are handed in ([`Clock`]); the store is any [`Engine`].
 
+mod analyze;
 mod answer;
 mod audit;
 mod catalogue;
@@ -28,6 +29,7 @@ pub mod world;
 mod words;
 mod write;
 
+pub use analyze::{ANALYSED_DEFAULT, ANALYSED_MAX, FINDINGS_MAX, INVARIANTS_MAX};
 pub use answer::{Answer, Caller};
 pub use audit::{Attempt, OnDropped, Verified, Verifier, Witness, verify_store};
 pub use clock::{Clock, NoEntropy, SystemClock};

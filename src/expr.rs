@@ -18,6 +18,7 @@ mod evaluate;
 mod facts;
 pub mod guardian;
 mod library;
+mod logic;
 mod limits;
 mod parts;
 mod record;
@@ -38,10 +39,11 @@ pub use diagnostic::{Code, Diagnostic, Position, Severity, Span};
 pub use evaluate::{EvalCode, EvalError, Evaluation};
 pub use facts::{
     AppUser, AppUserStatus, AppUserType, Attributes, Directory, DirectoryError, EmptyDirectory, Enrollment,
-    Entitlement, Facts, Group, Json, RiskScore, SecurityInsight, Task, TaskAnalysis, TaskOrigin, User,
-    UserStatus, UserType,
+    Entitlement, Facts, Group, Json, Outcome, RiskScore, SecurityInsight, Task, TaskAnalysis, TaskOrigin,
+    User, UserStatus, UserType,
 };
 pub use limits::{CHAIN_MAX_LINKS, EXPRESSION_MAX_BYTES, NESTING_MAX_LEVELS};
+pub use logic::{Formula, Kind, Relation, Term, Test};
 pub use parts::Reason;
 pub use schema::{Enumeration, Field, Object, Type};
 pub use value::Value;
@@ -57,11 +59,13 @@ pub enum Environment {
     Approver,
     /// A test of account provisioning: may give anything.
     AccountTest,
+    /// What must be true of every request and of what became of it: must give a bool.
+    Invariant,
 }
 
 impl Environment {
     /// Every environment.
-    pub const ALL: &'static [Self] = &[Self::Condition, Self::Approver, Self::AccountTest];
+    pub const ALL: &'static [Self] = &[Self::Condition, Self::Approver, Self::AccountTest, Self::Invariant];
 
     /// What its expressions are called, in the plural.
     #[must_use]
@@ -70,6 +74,7 @@ impl Environment {
             Self::Condition => "conditions",
             Self::Approver => "approver expressions",
             Self::AccountTest => "account provisioning",
+            Self::Invariant => "invariants",
         }
     }
 
@@ -88,6 +93,14 @@ impl Environment {
                 vec![subject, ("appOwners", owners.clone()), ("app_owners", owners), entitlement, task]
             }
             Self::AccountTest => vec![subject],
+            Self::Invariant => vec![
+                subject,
+                ("account", Type::Object(Object::AppUser)),
+                entitlement,
+                task,
+                ("ip", Type::Ip),
+                ("outcome", Type::Object(Object::Outcome)),
+            ],
         }
     }
 

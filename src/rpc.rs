@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here. [`status`] is the only place that makes a status of an operation's error.
 
+mod analyzer;
 mod audit;
 mod call;
 pub mod codec;
@@ -15,6 +16,7 @@ pub mod status;
 mod subject;
 mod validate;
 
+pub use analyzer::AnalyzerService;
 pub use audit::AuditService;
 pub use guardian::GuardianService;
 pub use policies::PolicyService;

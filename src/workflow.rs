@@ -8,6 +8,7 @@
 //! sequence of a request, `entry` says what a request may and must say before it runs, and `requirement` what else happens
 //! once it was approved. `world` is what a workflow runs on: the request, and the directory of people and resources.
 
+pub mod analyse;
 mod approval;
 mod email;
 mod entry;

@@ -13,7 +13,7 @@ use crate::policy::{Path, Report};
 use crate::workflow::run::{AppealMachine, Happening, Machine, Policies, Trace, simulate, simulate_appeal};
 use crate::workflow::world::{Directory, Request};
 use chrono::{DateTime, TimeDelta, Utc};
-use source::Prepared;
+pub(super) use source::Prepared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -29,6 +29,7 @@ const TABLE: &[(&str, Access)] = &[
     ("/c1.api.policy.v1.Policies/Update", WRITE),
     ("/c1.api.policy.v1.PolicySearch/Search", READ),
     ("/c1.api.policy.v1.PolicyValidate/ValidateCEL", READ),
+    ("/countersign.v1.Analyzer/Analyze", READ),
     ("/countersign.v1.Audit/List", AUDIT),
     ("/countersign.v1.Revisions/Get", READ),
     ("/countersign.v1.Revisions/List", READ),

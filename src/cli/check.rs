@@ -1,5 +1,6 @@
 //! `countersign check`: compiles policies in files as the service would, and says what is wrong with them and where.
 
+mod analysis;
 mod decode;
 mod dialect;
 mod envelope;
@@ -56,13 +57,23 @@ pub(super) struct Args {
     /// What Guardian accepts and finds out too late, as the service is set: warn, or deny.
     #[arg(long, value_name = "WHAT", default_value_t = Lint::default())]
     guardian_lint: Lint,
+    /// Say also what each policy does for every request: docs/analyze.md.
+    #[arg(long)]
+    analyze: bool,
+    /// TOML with [[invariant]] tables of a name and an expression; one that does not hold is a violation. Implies --analyze.
+    #[arg(long, value_name = "FILE")]
+    invariants: Option<String>,
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
     let around =
         Surroundings { compat: args.guardian_compat, lint: args.guardian_lint, family: Family::default() };
-    let dialects =
-        Dialects::new(args.dialect, args.empty_approvers, around, false).map_err(Failure::usage)?;
+    let invariants = args.invariants.as_deref().map(analysis::read).transpose().map_err(Failure::usage)?;
+    let dialects = Dialects::new(args.dialect, args.empty_approvers, around, false);
+    let mut dialects = dialects.map_err(Failure::usage)?;
+    if args.analyze || invariants.is_some() {
+        dialects = dialects.analysing(invariants.unwrap_or_default());
+    }
     // Only a server that is named is asked: without one, this command needs none.
     let remote = args.server.map(|url| Remote::connect(url, args.credentials, env)).transpose()?;
     let stock = remote.map(Stock::new);
@@ -119,6 +130,7 @@ impl Run {
             match finding.severity {
                 Severity::Violation => self.tally.violations += 1,
                 Severity::Warning => self.tally.warnings += 1,
+                Severity::Note => {}
             }
             print::finding(&mut out, self.format, source, finding).map_err(Failure::output)?;
         }

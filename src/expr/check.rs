@@ -428,7 +428,7 @@ impl<'t> Checker<'t> {
     fn check_result(&mut self, root: &Typed) {
         let user = Type::Object(Object::User);
         let fits = match self.environment {
-            Environment::Condition => matches!(root.ty, Type::Bool | Type::Faulty),
+            Environment::Condition | Environment::Invariant => matches!(root.ty, Type::Bool | Type::Faulty),
             Environment::Approver => {
                 root.ty == user
                     || root.ty == Type::Faulty
@@ -441,10 +441,11 @@ impl<'t> Checker<'t> {
         }
         let (what, wanted) = match self.environment {
             Environment::Approver => ("an approver expression", "a User or a list(User)"),
+            Environment::Invariant => ("an invariant", "a bool"),
             _ => ("a condition", "a bool"),
         };
         let hint = match (&root.ty, self.environment) {
-            (Type::Dyn, Environment::Condition) => "; compare it, as in == true",
+            (Type::Dyn, Environment::Condition | Environment::Invariant) => "; compare it, as in == true",
             _ => "",
         };
         let message = format!("{what} gives {wanted}, not {}{hint}", root.ty);

@@ -20,7 +20,7 @@ use super::cost::{LIST_MAX, MEMBERS_MAX, STRING_MAX_BYTES};
 use super::facts::{
     AppUser, AppUserStatus, Attributes, Directory, DirectoryError, Enrollment, Entitlement, Facts,
 };
-use super::facts::{Json, Task, User};
+use super::facts::{Json, Outcome, Task, User};
 use super::library::Question;
 use super::record::{self, Boxed, Record, Source};
 
@@ -108,6 +108,7 @@ pub struct Evaluation<'d> {
     ip: Option<Ip>,
     now: CelTimestamp,
     directory: Asked<'d>,
+    outcome: Option<Record>,
 }
 
 impl<'d> Evaluation<'d> {
@@ -129,7 +130,14 @@ impl<'d> Evaluation<'d> {
             ip: facts.ip.map(Ip::from),
             now: CelTimestamp::from(now.fixed_offset()),
             directory: Asked { directory, answers: Arc::default() },
+            outcome: None,
         })
+    }
+
+    /// The same facts, and what became of the request.
+    #[must_use]
+    pub fn with_outcome(self, outcome: Outcome) -> Self {
+        Self { outcome: Some(Source::Outcome(Arc::new(outcome)).into()), ..self }
     }
 
     fn variable(&self, name: &str) -> Option<&(dyn Val + 'd)> {
@@ -139,6 +147,7 @@ impl<'d> Evaluation<'d> {
             "task" => &self.task,
             "account" => &self.account,
             "ip" => self.ip.as_ref()?,
+            "outcome" => self.outcome.as_ref()?,
             DIRECTORY_VARIABLE => &self.directory,
             NOW_VARIABLE => &self.now,
             _ => return None,

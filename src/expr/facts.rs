@@ -168,6 +168,23 @@ pub struct Group {
     pub display_name: String,
 }
 
+/// What became of a request, for invariants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub granted: bool,
+    pub denied: bool,
+    /// Granted, and nobody approved anything.
+    pub automatic: bool,
+    /// If nobody ever does anything, the request is never decided.
+    pub unbounded: bool,
+    /// Whoever the request is about approved a step of it.
+    pub self_approved: bool,
+    /// Steps that somebody approved.
+    pub approvals: u32,
+    /// How many people approved, each counted once.
+    pub distinct_approvers: u32,
+}
+
 /// The variables of one evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {

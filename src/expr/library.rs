@@ -100,11 +100,11 @@ pub(super) struct Function {
 }
 
 use Carrier::{Cel, Directory, Now, Own};
-use Environment::{AccountTest, Approver, Condition};
+use Environment::{AccountTest, Approver, Condition, Invariant};
 
-const EVERYWHERE: &[Environment] = &[Condition, Approver, AccountTest];
-const POLICIES: &[Environment] = &[Condition, Approver];
-const CONDITIONS: &[Environment] = &[Condition];
+const EVERYWHERE: &[Environment] = &[Condition, Approver, AccountTest, Invariant];
+const POLICIES: &[Environment] = &[Condition, Approver, Invariant];
+const CONDITIONS: &[Environment] = &[Condition, Invariant];
 const TESTS: &[Environment] = &[AccountTest];
 
 type Row = (&'static str, &'static [&'static str], &'static [Environment], Carrier, Size);

@@ -16,7 +16,9 @@ use cel::common::value::{CowVal, StaticVal, Val};
 use chrono::TimeDelta;
 
 use super::address::{Cidr, Ip};
-use super::facts::{AppUser, Attributes, Entitlement, Group, Json, RiskScore, SecurityInsight, Task, User};
+use super::facts::{
+    AppUser, Attributes, Entitlement, Group, Json, Outcome, RiskScore, SecurityInsight, Task, User,
+};
 use super::schema::{Enumeration, Object};
 
 pub(super) type Boxed = Box<dyn Val>;
@@ -49,6 +51,7 @@ pub(super) enum Source {
     Group(Arc<Group>),
     RiskScore(Arc<RiskScore>),
     SecurityInsight(Arc<SecurityInsight>),
+    Outcome(Arc<Outcome>),
 }
 
 /// An object with declared fields. The value of each is made when it is read for the first time.
@@ -93,6 +96,7 @@ impl Record {
             Source::Group(_) => Object::Group,
             Source::RiskScore(_) => Object::RiskScore,
             Source::SecurityInsight(_) => Object::SecurityInsight,
+            Source::Outcome(_) => Object::Outcome,
         }
     }
 
@@ -171,6 +175,16 @@ impl Source {
                 "source" => text(insight.source.as_str()),
                 "severity" => text(insight.severity.as_str()),
                 "title" => text(insight.title.as_str()),
+                _ => return None,
+            }),
+            Self::Outcome(outcome) => Some(match field {
+                "granted" => flag(outcome.granted),
+                "denied" => flag(outcome.denied),
+                "automatic" => flag(outcome.automatic),
+                "unbounded" => flag(outcome.unbounded),
+                "selfApproved" => flag(outcome.self_approved),
+                "approvals" => Box::new(CelInt::from(i64::from(outcome.approvals))),
+                "distinctApprovers" => Box::new(CelInt::from(i64::from(outcome.distinct_approvers))),
                 _ => return None,
             }),
         }
@@ -573,6 +587,7 @@ mod tests {
             Source::Group(Arc::default()),
             Source::RiskScore(Arc::default()),
             Source::SecurityInsight(Arc::default()),
+            Source::Outcome(Arc::default()),
         ];
         for source in sources {
             let fields = Record::from(source.clone()).object().fields();

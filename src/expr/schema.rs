@@ -106,6 +106,7 @@ pub enum Object {
     Group,
     RiskScore,
     SecurityInsight,
+    Outcome,
 }
 
 /// One field of an object: the place in `Object::fields` is its slot in a record.
@@ -121,6 +122,7 @@ pub struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldKind {
     Bool,
+    Int,
     Double,
     Text,
     Texts,
@@ -142,6 +144,7 @@ impl Field {
     pub fn ty(&self) -> Type {
         match self.kind {
             FieldKind::Bool => Type::Bool,
+            FieldKind::Int => Type::Int,
             FieldKind::Double => Type::Double,
             FieldKind::Text => Type::String,
             FieldKind::Texts => Type::list(Type::String),
@@ -156,7 +159,7 @@ impl Field {
     }
 }
 
-use FieldKind::{Attributes, Bool, Double, Duration, Objects, Text, Texts, Timestamp};
+use FieldKind::{Attributes, Bool, Double, Duration, Int, Objects, Text, Texts, Timestamp};
 
 const USER: &[Field] = &[
     field("id", "", Text),
@@ -224,6 +227,15 @@ const GROUP: &[Field] =
 const RISK_SCORE: &[Field] = &[field("source", "", Text), field("score", "", Double)];
 const SECURITY_INSIGHT: &[Field] =
     &[field("source", "", Text), field("severity", "", Text), field("title", "", Text)];
+const OUTCOME: &[Field] = &[
+    field("granted", "", Bool),
+    field("denied", "", Bool),
+    field("automatic", "", Bool),
+    field("unbounded", "", Bool),
+    field("selfApproved", "self_approved", Bool),
+    field("approvals", "", Int),
+    field("distinctApprovers", "distinct_approvers", Int),
+];
 
 impl Object {
     #[must_use]
@@ -238,6 +250,7 @@ impl Object {
             Self::Group => "Group",
             Self::RiskScore => "c1.risk_score.v1",
             Self::SecurityInsight => "SecurityInsight",
+            Self::Outcome => "Outcome",
         }
     }
 
@@ -253,6 +266,7 @@ impl Object {
             Self::Group => GROUP,
             Self::RiskScore => RISK_SCORE,
             Self::SecurityInsight => SECURITY_INSIGHT,
+            Self::Outcome => OUTCOME,
         }
     }
 

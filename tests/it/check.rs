@@ -240,3 +240,14 @@ policySteps:
     assert!(!stderr(&output).contains("not checked"), "{}", told(&output));
     server.stop().await;
 }
+
+#[test]
+fn policies_are_analysed_when_asked() {
+    let policy = "analyzed/policy.yaml";
+    let plain = check(&["--analyze", policy], "");
+    let stated = check(&["--invariants", "analyzed/invariants.toml", policy], "");
+    let bad = check(&["--invariants", policy, policy], "");
+    let all = [plain, stated].map(|output| told(&output)).join("\n");
+    golden(&data().join("analyzed/policy.yaml.expected"), &all);
+    assert_eq!(code(&bad), 2, "{}", told(&bad));
+}

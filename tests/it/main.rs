@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and may print"
 )]
 
+mod analyse;
 mod audit;
 mod auth;
 mod browser;

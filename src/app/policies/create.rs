@@ -41,6 +41,8 @@ impl App {
             }
             if self.commit_policy(caller, batch, &policy).await?.is_some() {
                 if caller.validate_only {
+                    let mut warnings = warnings;
+                    warnings.extend(self.analysis_warnings(&policy).await?);
                     // Nobody shall look for it under an id that it does not get.
                     policy.id.clear();
                     let message = CreatePolicyResponse { policy: Some(policy) };

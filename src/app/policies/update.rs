@@ -36,7 +36,10 @@ impl App {
             let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths(), restores: None };
             let etag = self.write(&mut batch, caller, write)?;
             if self.commit_policy(caller, batch, &new).await?.is_some() {
-                let warnings = warnings.iter().map(ToString::to_string).collect();
+                let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                if caller.validate_only {
+                    warnings.extend(self.analysis_warnings(&new).await?);
+                }
                 return Ok(Answer {
                     message: UpdatePolicyResponse { policy: Some(new) },
                     etag: (!caller.validate_only).then_some(etag),

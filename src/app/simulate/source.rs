@@ -23,7 +23,7 @@ const INLINE: &str = "inline";
 
 /// What a request runs on.
 #[derive(Debug)]
-pub(super) enum Prepared {
+pub(in super::super) enum Prepared {
     Task {
         policies: Policies,
         /// `None` for a policy without a type.
@@ -84,7 +84,7 @@ impl Prepared {
 
 impl App {
     /// What a source means. `None` if it has faults, which are reported then.
-    pub(super) async fn find_policy(
+    pub(in super::super) async fn find_policy(
         &self,
         report: &mut Report,
         at: &Path<'_>,

@@ -13,6 +13,7 @@ use crate::pb::c1::api::policy::v1::Policy as C1Policy;
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::policy::guardian::Surroundings;
 use crate::workflow::Nobody;
+use crate::workflow::analyse::Invariant;
 use prost::Message;
 
 /// Fields at the top of a policy that only ConductorOne's have.
@@ -108,6 +109,13 @@ impl Dialects {
     ) -> Result<Dialects, &'static str> {
         let guardian = guardian::Guardian::new(around, keeps_secrets)?;
         Ok(Dialects { c1: c1::C1::new(nobody)?, guardian, named })
+    }
+
+    /// The same; and policies that compile are analysed, too.
+    pub(super) fn analysing(mut self, invariants: Vec<Invariant>) -> Dialects {
+        self.c1.analysis = Some(invariants);
+        self.guardian.analyse = true;
+        self
     }
 
     /// The dialect of the document at `root`.

@@ -22,6 +22,8 @@ pub(in crate::cli) struct Finding {
 pub(in crate::cli) enum Severity {
     Violation,
     Warning,
+    /// Good to know; counts as nothing.
+    Note,
 }
 
 /// An expression with the part of it that is meant.

@@ -41,6 +41,7 @@ fn text(out: &mut impl Write, source: &Source, finding: &Finding) -> io::Result<
     let warning = match finding.severity {
         Severity::Violation => "",
         Severity::Warning => "warning: ",
+        Severity::Note => "note: ",
     };
     let sentence = printable(&finding.message);
     writeln!(
@@ -107,6 +108,7 @@ fn json(out: &mut impl Write, source: &Source, finding: &Finding) -> io::Result<
         severity: match finding.severity {
             Severity::Violation => "violation",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         },
         code: finding.code,
         path: &finding.path,

@@ -156,8 +156,9 @@ impl<'t> Checker<'t> {
         span: Span,
     ) -> Typed {
         if !function.environments.contains(&self.environment) {
-            let places: Vec<_> =
-                function.environments.iter().map(|place| Environment::name(*place)).collect();
+            // No policy has invariants, so its author need not hear of them.
+            let places = function.environments.iter().filter(|place| **place != Environment::Invariant);
+            let places: Vec<_> = places.map(|place| Environment::name(*place)).collect();
             let message = format!("{} is for {} only", function.name, places.join(" and "));
             self.report(Code::UndeclaredFunction, name_span, message);
             return Self::faulty(span);

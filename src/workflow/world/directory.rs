@@ -152,6 +152,16 @@ impl Directory {
         self.people.get(*self.by_id.get(id)?)
     }
 
+    /// Every app, by id.
+    pub fn apps(&self) -> impl Iterator<Item = &App> {
+        self.apps.values()
+    }
+
+    /// Every resource, by app and id.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.values()
+    }
+
     /// The app of this id.
     pub fn app(&self, id: &str) -> Option<&App> {
         self.apps.get(id)

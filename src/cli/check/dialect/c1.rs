@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use super::{Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
+use crate::cli::check::analysis;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
 use crate::cli::check::finding::{Finding, Reported, Severity};
 use crate::cli::check::place;
@@ -15,17 +16,20 @@ use crate::gateway::Style;
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::policy::c1::{self, Surroundings};
 use crate::workflow::Nobody;
+use crate::workflow::analyse::Invariant;
 
 pub(super) struct C1 {
     decoder: Decoder,
     nobody: Nobody,
+    /// The invariants to analyse with; `None` = no analysis.
+    pub(super) analysis: Option<Vec<Invariant>>,
 }
 
 impl C1 {
     pub(super) fn new(nobody: Nobody) -> Result<C1, &'static str> {
         let reading = Style::CONDUCTORONE.read;
         let decoder = Decoder::new("c1.api.policy.v1.Policy", reading, Severity::Violation)?;
-        Ok(C1 { decoder, nobody })
+        Ok(C1 { decoder, nobody, analysis: None })
     }
 }
 
@@ -41,7 +45,12 @@ impl Dialect for C1 {
         let mut reported: Vec<Reported> = c1::prepare(&mut policy).into_iter().map(Reported::from).collect();
         let own_id = Some(policy.id.as_str()).filter(|id| !id.is_empty());
         match c1::compile(&policy, Surroundings { own_id, nobody: self.nobody }) {
-            Ok(compiled) => reported.extend(compiled.warnings.into_iter().map(Reported::from)),
+            Ok(compiled) => {
+                reported.extend(compiled.warnings.into_iter().map(Reported::from));
+                if let Some(invariants) = &self.analysis {
+                    reported.extend(analysis::of(&policy.id, compiled.workflow, invariants));
+                }
+            }
             Err(violations) => reported.extend(violations.iter().cloned().map(Reported::from)),
         }
         findings.extend(reported.into_iter().map(|one| locate(source, tree, root, one)));

@@ -5,6 +5,7 @@ use prost::Message as _;
 
 use super::{Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
+use crate::cli::check::analysis;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
 use crate::cli::check::finding::{Finding, Reported, Severity};
 use crate::cli::check::place;
@@ -20,6 +21,7 @@ pub(super) struct Guardian {
     around: Surroundings,
     /// Whether a configuration that is left out is no fault, because the service may have it.
     keeps_secrets: bool,
+    pub(super) analyse: bool,
 }
 
 impl Guardian {
@@ -27,7 +29,7 @@ impl Guardian {
         // Guardian passes over what it does not know; whoever misspelt a field wants to hear of it.
         let reading = Reading { unknown_fields: Unknown::Refuse, ..Style::GUARDIAN.read };
         let decoder = Decoder::new("gotocompany.guardian.v1beta1.Policy", reading, lint(around.lint))?;
-        Ok(Guardian { decoder, around, keeps_secrets })
+        Ok(Guardian { decoder, around, keeps_secrets, analyse: false })
     }
 }
 
@@ -44,7 +46,11 @@ impl Dialect for Guardian {
         policy.version = 1;
         guardian::prepare(&mut policy, self.around);
         let reported: Vec<Reported> = match guardian::compile(&policy, self.around) {
-            Ok(compiled) => compiled.warnings.into_iter().map(Reported::from).collect(),
+            Ok(compiled) => {
+                let warnings = compiled.warnings.into_iter().map(Reported::from);
+                let found = self.analyse.then(|| analysis::of_appeals(&compiled.workflow));
+                warnings.chain(found.into_iter().flatten()).collect()
+            }
             Err(refused) => refused.violations.iter().cloned().map(Reported::from).collect(),
         };
         let kept = if self.keeps_secrets { secrets::left_out(&sent) } else { Vec::new() };

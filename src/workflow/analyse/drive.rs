@@ -1,0 +1,374 @@
+//! Tries a candidate: fills its directory with people, runs the machine, and acts as somebody would. What a finding shows has
+//! happened in such a run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::Witness;
+use super::candidate::Candidate;
+use super::stages;
+use crate::expr::{Entitlement, Outcome as Facts};
+use crate::workflow::run::{
+    Decision, Effect, Ending, Event, Happening, Machine, Outcome, Policies, StageState, State, Verdict,
+    simulate,
+};
+use crate::workflow::world::EntitlementInfo;
+use crate::workflow::{AgentFailure, Approval, EscalationTarget, Source, Stage, Until, Work};
+
+/// The most things that happen in one run.
+const ACTS_MAX: usize = 256;
+/// The most people that a policy names who are tried as the one person.
+const PEOPLE_MAX: usize = 12;
+
+/// Who acts, and how.
+#[derive(Clone, Debug)]
+pub(super) enum Actor {
+    /// Nobody does anything.
+    Nobody,
+    /// Whoever is asked approves; somebody who has not yet, where there is one.
+    Everybody,
+    /// This user approves, or has the approval handed over to them. Nobody else does anything but hand over.
+    Only(String),
+    /// The first who is asked denies.
+    Denies,
+}
+
+/// Where a sequence of things that happen came to.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub state: State,
+    pub happenings: Vec<(TimeDelta, Happening)>,
+    /// For each stage that somebody approved: its field path, who, and by which source.
+    pub approvals: Vec<(String, String, String)>,
+}
+
+impl Run {
+    pub fn is_granted(&self) -> bool {
+        self.state.ended == Some(Outcome::Granted)
+    }
+
+    /// Everybody who approved.
+    pub fn approvers(&self) -> BTreeSet<&str> {
+        self.approvals.iter().map(|(_, who, _)| who.as_str()).collect()
+    }
+
+    /// The stage that it is stuck in, with nobody there to move it on.
+    pub fn blocked_at(&self) -> Option<&str> {
+        let stage = self.state.current()?;
+        (stage.state == StageState::Blocked && self.state.due().is_none()).then_some(stage.place.as_str())
+    }
+}
+
+/// Runs the policies on a candidate.
+#[derive(Clone, Copy)]
+pub(super) struct Driver<'w> {
+    pub policies: &'w Policies,
+}
+
+impl Driver<'_> {
+    /// The candidate's request, with somebody acting.
+    pub fn run(&self, candidate: &Candidate, actor: &Actor) -> Run {
+        let directory = candidate.directory();
+        let machine = Machine::new(self.policies, &directory, &candidate.request);
+        let mut run = Run { state: State::default(), happenings: Vec::new(), approvals: Vec::new() };
+        let (state, _) =
+            machine.step(State::default(), &Event { at: candidate.at, what: Happening::Started });
+        run.state = state;
+        for _ in 0..ACTS_MAX {
+            if run.state.ended.is_some() {
+                break;
+            }
+            let Some((later, what)) = self.next(&run.state, actor) else { break };
+            let Some(at) = run.state.now.checked_add_signed(later) else { break };
+            if let Some(approval) = approval(&run.state, &what) {
+                run.approvals.push(approval);
+            }
+            let (state, effects) =
+                machine.step(std::mem::take(&mut run.state), &Event { at, what: what.clone() });
+            run.state = state;
+            if effects.iter().any(|effect| matches!(effect, Effect::Refused { .. })) {
+                run.approvals.retain(|(place, who, _)| {
+                    run.state.stages.iter().any(|stage| stage.place == *place && stage.decided_by == *who)
+                });
+                break;
+            }
+            run.happenings.push((later, what));
+        }
+        run
+    }
+
+    /// How the candidate's request ends if nobody ever does anything.
+    pub fn idle(&self, candidate: &Candidate) -> (Ending, Outcome, State) {
+        let directory = candidate.directory();
+        let machine = Machine::new(self.policies, &directory, &candidate.request);
+        let trace = simulate(&machine, candidate.at, &[], true);
+        (trace.idle.ending, trace.idle.outcome, trace.state)
+    }
+
+    /// What somebody does next; `None` if they do nothing any more.
+    fn next(&self, state: &State, actor: &Actor) -> Option<(TimeDelta, Happening)> {
+        let record = state.current().filter(|record| record.left_at.is_none())?;
+        let now = |what| Some((TimeDelta::zero(), what));
+        let later =
+            || state.due().map(|due| ((due - state.now).max(TimeDelta::zero()), Happening::TimePassed));
+        let work = self.work(state)?;
+        let approval = match work {
+            Work::Form if matches!(actor, Actor::Nobody) => return None,
+            Work::Form => return now(Happening::FormFilled),
+            Work::Provision(_) | Work::Action(_) => return now(Happening::Done { success: true }),
+            Work::Wait(wait) => {
+                return match &wait.until {
+                    // What can come to hold does, as long as anybody does anything.
+                    Until::Condition { condition, .. }
+                        if !matches!(actor, Actor::Nobody) && !stages::never_holds(condition) =>
+                    {
+                        now(Happening::ConditionHeld)
+                    }
+                    _ => later(),
+                };
+            }
+            Work::Approval(approval) => approval,
+            _ => return None,
+        };
+        let decide = |user: &str, verdict| {
+            let decision = Decision {
+                actor: user.to_owned(),
+                verdict,
+                reason: "witness".to_owned(),
+                stepped_up: true,
+                approval: String::new(),
+            };
+            now(Happening::Decided(decision))
+        };
+        let asked = |user: &str| record.asked.iter().any(|one| one.user == user);
+        match actor {
+            Actor::Nobody => later(),
+            Actor::Denies => match record.asked.first() {
+                Some(first) => decide(&first.user, Verdict::Deny),
+                None => later(),
+            },
+            Actor::Everybody => {
+                let fresh = record.asked.iter().find(|one| !state.approved_by.contains(&one.user));
+                match fresh.or(record.asked.first()) {
+                    Some(one) => decide(&one.user, Verdict::Approve),
+                    None => later(),
+                }
+            }
+            Actor::Only(user) if asked(user) => decide(user, Verdict::Approve),
+            Actor::Only(user) => match record.asked.first() {
+                Some(first) if may_hand_over(approval, user) && record.reassignments == 0 => {
+                    decide(&first.user, Verdict::Reassign(vec![user.clone()]))
+                }
+                _ => later(),
+            },
+        }
+    }
+
+    fn work(&self, state: &State) -> Option<&Work> {
+        let policy = self.policies.by_id.get(&state.policy)?;
+        let sequence = policy.workflow.sequences.get(&state.sequence)?;
+        sequence.stages.get(state.position).map(|stage| &stage.work)
+    }
+
+    /// What became of the request, as invariants see it.
+    pub fn outcome(&self, candidate: &Candidate, run: &Run) -> Facts {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (ending, ..) = self.idle(candidate);
+        let granted = run.is_granted();
+        Facts {
+            granted,
+            denied: matches!(run.state.ended, Some(Outcome::Denied { .. })),
+            automatic: granted && run.approvals.is_empty(),
+            unbounded: !matches!(ending, Ending::Ends { .. }),
+            self_approved: run.approvers().contains(candidate.request.subject_id.as_str()),
+            approvals: count(run.approvals.len()),
+            distinct_approvers: count(run.approvers().len()),
+        }
+    }
+}
+
+impl Witness {
+    /// The run of a candidate.
+    pub(super) fn of_run(candidate: &Candidate, run: &Run) -> Witness {
+        Witness { happenings: run.happenings.clone(), ..Witness::of(candidate) }
+    }
+}
+
+fn may_hand_over(approval: &Approval, user: &str) -> bool {
+    let rules = &approval.reassignment;
+    rules.allowed && (rules.to.is_empty() || rules.to.iter().any(|one| one == user))
+}
+
+/// The approval that a happening is: field path, who, by which source.
+fn approval(state: &State, what: &Happening) -> Option<(String, String, String)> {
+    let Happening::Decided(Decision { actor, verdict: Verdict::Approve, .. }) = what else { return None };
+    let record = state.current()?;
+    let asked = record.asked.iter().find(|one| one.user == *actor);
+    let source = asked.map(|one| match one.delegate_of.as_str() {
+        "" => one.source.clone(),
+        other => format!("delegate of {other}"),
+    });
+    Some((record.place.clone(), actor.clone(), source.unwrap_or_default()))
+}
+
+/// Who fills the roles that a policy asks.
+#[derive(Clone, Debug)]
+pub(super) enum Cast {
+    /// Somebody else for each role.
+    Everybody,
+    /// This person for all roles; all others delegate to them.
+    Only(String),
+}
+
+/// What stages ask for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roles {
+    pub users: BTreeSet<String>,
+    groups: BTreeSet<(String, String)>,
+}
+
+impl Roles {
+    /// Of all the stages of all the policies.
+    pub fn all(policies: &Policies) -> Roles {
+        let workflows = policies.by_id.values().map(|policy| &policy.workflow);
+        let sequences = workflows.flat_map(|workflow| workflow.sequences.values());
+        Roles::of(sequences.flat_map(|sequence| &sequence.stages))
+    }
+
+    /// What these stages ask for.
+    pub fn of<'s>(stages: impl IntoIterator<Item = &'s Stage>) -> Roles {
+        let mut roles = Roles::default();
+        for stage in stages {
+            let Work::Approval(approval) = &stage.work else { continue };
+            for source in &approval.sources {
+                match source {
+                    Source::Users(users) => roles.users.extend(users.iter().cloned()),
+                    Source::Groups(groups) => {
+                        let ids = groups.iter().map(|one| (one.app_id.clone(), one.entitlement_id.clone()));
+                        roles.groups.extend(ids);
+                    }
+                    Source::Agent(agent) => {
+                        if let AgentFailure::Reassign(users) = &agent.on_failure {
+                            roles.users.extend(users.iter().cloned());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            roles.users.extend(approval.reassignment.to.iter().cloned());
+            if let Some(EscalationTarget::Reassign(users)) = approval.escalation.as_ref().map(|one| &one.to) {
+                roles.users.extend(users.iter().cloned());
+            }
+        }
+        roles
+    }
+
+    /// The people who could be the one person: somebody unnamed, and everybody who is named.
+    pub fn people<'r>(&'r self, unnamed: &'r str) -> impl Iterator<Item = &'r str> {
+        std::iter::once(unnamed).chain(self.users.iter().take(PEOPLE_MAX).map(String::as_str))
+    }
+
+    /// Puts people into the candidate's directory. Roles of `but` stay empty.
+    pub fn cast(&self, candidate: &mut Candidate, cast: &Cast, but: Option<&Approval>) {
+        let one = |role: &str| match cast {
+            Cast::Everybody => role.to_owned(),
+            Cast::Only(person) => person.clone(),
+        };
+        for user in &self.users {
+            candidate.ensure(user);
+        }
+        let empty = |wanted: fn(&Source) -> bool| but.is_some_and(|but| but.sources.iter().any(wanted));
+        if !empty(|source| matches!(source, Source::Managers)) && candidate.subject.managers.is_empty() {
+            candidate.set_manager(&one("manager"));
+        }
+        if empty(|source| matches!(source, Source::Managers)) {
+            candidate.no_manager();
+        }
+        let mut owners = |role: &str, wanted: fn(&Source) -> bool| {
+            if empty(wanted) {
+                return Vec::new();
+            }
+            let owner = one(role);
+            candidate.ensure(&owner);
+            vec![owner]
+        };
+        let app = owners("app-owner", |source| matches!(source, Source::AppOwners));
+        let entitlement = owners("entitlement-owner", |source| matches!(source, Source::EntitlementOwners));
+        let resource = owners("resource-owner", |source| matches!(source, Source::ResourceOwners));
+        (candidate.app.owners, candidate.entitlement.owners, candidate.resource.owners) =
+            (app, entitlement, resource);
+        for (n, (app_id, id)) in self.groups.iter().enumerate() {
+            let left_out = but.is_some_and(|but| {
+                but.sources.iter().any(|source| {
+                    matches!(source, Source::Groups(groups)
+                    if groups.iter().any(|one| one.app_id == *app_id && one.entitlement_id == *id))
+                })
+            });
+            let members = if left_out { Vec::new() } else { vec![one(&format!("member-{}", n + 1))] };
+            members.iter().for_each(|member| candidate.ensure(member));
+            let known = Entitlement { id: id.clone(), app_id: app_id.clone(), ..Entitlement::default() };
+            let same = (&candidate.entitlement.entitlement.app_id, &candidate.entitlement.entitlement.id)
+                == (app_id, id);
+            if same {
+                candidate.entitlement.members = members;
+            } else {
+                candidate.groups.push(EntitlementInfo {
+                    entitlement: Arc::new(known),
+                    members,
+                    ..EntitlementInfo::default()
+                });
+            }
+        }
+        if let Cast::Only(person) = cast {
+            candidate.ensure(person);
+            candidate.delegate_to(person);
+        }
+    }
+}
+
+impl Candidate {
+    fn set_manager(&mut self, manager: &str) {
+        self.ensure(manager);
+        let mut user = (*self.subject.user).clone();
+        manager.clone_into(&mut user.manager_id);
+        user.manager = format!("{manager}@example.com");
+        if manager == user.id {
+            user.manager = user.email.clone();
+        }
+        self.subject.user = Arc::new(user);
+        self.subject.managers = vec![manager.to_owned()];
+    }
+
+    fn no_manager(&mut self) {
+        let mut user = (*self.subject.user).clone();
+        user.manager_id.clear();
+        user.manager.clear();
+        self.subject.user = Arc::new(user);
+        self.subject.managers.clear();
+    }
+
+    /// The subject has this id.
+    pub(super) fn rename(&mut self, id: &str) {
+        let mut user = (*self.subject.user).clone();
+        let email = format!("{id}@example.com");
+        if user.email == format!("{}@example.com", user.id) {
+            user.emails = vec![email.clone()];
+            user.email = email;
+        }
+        id.clone_into(&mut user.id);
+        self.subject.user = Arc::new(user);
+        id.clone_into(&mut self.request.subject_id);
+        self.others.retain(|other| other.user.id != id);
+        for account in &mut self.app.accounts {
+            id.clone_into(&mut account.user_id);
+        }
+    }
+
+    fn delegate_to(&mut self, id: &str) {
+        for other in self.others.iter_mut().filter(|other| other.user.id != id) {
+            id.clone_into(&mut other.delegate_id);
+        }
+    }
+}
