@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod client;
 mod descriptors;
+mod dev_cert;
 mod export;
 mod import;
 mod remote;
@@ -45,6 +46,8 @@ enum Command {
     Client(client::Args),
     /// Write the protos of this build as a descriptor set.
     Descriptors(descriptors::Args),
+    /// Make a local authority and a certificate for this machine's own addresses, to try TLS with.
+    DevCert(dev_cert::Args),
     /// Write policies of a service into files that import takes.
     Export(export::Args),
     /// Create and update policies of a service from files.
@@ -134,6 +137,7 @@ pub fn run(
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
         Command::Descriptors(args) => descriptors::run(args),
+        Command::DevCert(args) => dev_cert::run(&args),
         Command::Export(args) => export::run(args, env),
         Command::Import(args) => import::run(args, env),
         Command::Revisions(args) => revisions::run(args, env),

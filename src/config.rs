@@ -22,7 +22,7 @@ use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
-pub use value::{KeySource, OptionalAddress, OptionalPath, Origins, Size, Span};
+pub use value::{ClientAuth, KeySource, OptionalAddress, OptionalPath, Origins, Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -120,6 +120,16 @@ settings! {
     guardian_lint: Lint = "warn";
     /// Address of a second port for clients of the older family of Guardian, which expect gRPC there; or `off`.
     raystack_grpc_listen: OptionalAddress = "off";
+    /// The certificate chain (PEM) with which the main port and the second one speak TLS; or `none`.
+    tls_cert: OptionalPath = "none";
+    /// The private key (PEM) of that certificate; or `none`.
+    tls_key: OptionalPath = "none";
+    /// The authorities (PEM) that callers' certificates are verified against; or `none`, when nobody is asked for one.
+    tls_client_ca: OptionalPath = "none";
+    /// With authorities: whether callers must show a certificate (`require`), or may (`optional`). One that is shown must be good.
+    tls_client_auth: ClientAuth = "require";
+    /// How often the files of TLS are read again; when they have changed, new connections use them.
+    tls_reload_interval: Span = "10s";
     /// Where the keys are that secrets in policies are encrypted with: `none`, `file:PATH` or `env:VARIABLE`. Each is 32 bytes in base64; the first encrypts, all decrypt.
     secrets_keys: KeySource = "none";
     /// Listen on a wider address than this machine's own although nobody is asked who they are.
@@ -160,7 +170,7 @@ settings! {
     max_connection_streams: NonZeroU32 = "256";
     /// The longest that one call may take; a client's grpc-timeout shortens it. Streaming calls are exempt.
     request_deadline: Span = "10s";
-    /// How long a new connection may take to say which HTTP it speaks.
+    /// How long a new connection may take to shake hands and say which HTTP it speaks.
     handshake_timeout: Span = "10s";
     /// How long an HTTP/1 request head may take, and how long such a connection may idle before its next request.
     http1_header_timeout: Span = "30s";
@@ -302,6 +312,7 @@ impl Settings {
             ("keep-alive-timeout", self.keep_alive_timeout),
             ("response-timeout", self.response_timeout),
             ("access-token-lifetime", self.access_token_lifetime),
+            ("tls-reload-interval", self.tls_reload_interval),
         ];
         for (name, span) in never_zero {
             if span.duration().is_zero() {
@@ -313,6 +324,7 @@ impl Settings {
             return Err(Error::Value { name: "max-header-bytes".into(), problem });
         }
         self.auth.check().map_err(|problem| Error::Value { name: "auth".into(), problem })?;
+        self.check_tls()?;
         self.check_listeners()
     }
 
@@ -326,12 +338,23 @@ impl Settings {
             if !address.ip().to_canonical().is_loopback() {
                 let problem = format!(
                     "{address} can be reached from other machines, and no authentication is configured: set \
-                     tokens-file or clients-file (docs/auth.md), or insecure-no-auth if everybody may do everything"
+                     tokens-file, clients-file or tls-client-ca (docs/auth.md), or insecure-no-auth if everybody may do everything"
                 );
                 return Err(Error::Value { name: name.into(), problem });
             }
         }
         Ok(())
+    }
+
+    /// Half of TLS is none, and whoever has set half of it believes otherwise.
+    fn check_tls(&self) -> Result<(), Error> {
+        let missing = match (&self.tls_cert.0, &self.tls_key.0, &self.tls_client_ca.0) {
+            (Some(_), Some(_), _) | (None, None, None) => return Ok(()),
+            (Some(_), None, _) => ("tls-cert", "needs tls-key beside it"),
+            (None, Some(_), _) => ("tls-key", "needs tls-cert beside it"),
+            (None, None, Some(_)) => ("tls-client-ca", "needs tls-cert and tls-key beside it"),
+        };
+        Err(Error::Value { name: missing.0.into(), problem: missing.1.into() })
     }
 
     /// Who is let in, as the guard reads it.
@@ -340,9 +363,9 @@ impl Settings {
         auth::Options {
             tokens_file: self.tokens_file.0.clone(),
             clients_file: self.clients_file.0.clone(),
+            client_certificates: self.tls_client_ca.0.is_some(),
             access_token_lifetime: self.access_token_lifetime.duration(),
             tables: self.auth.clone(),
-            client_certificates: false,
             xfcc_peers: self.xfcc_peers.clone(),
             per_second_max: self.max_principal_requests_per_second.get(),
             in_flight_max: self.max_principal_requests_in_flight.get(),

@@ -3,7 +3,7 @@
 //! [`start`] is handed the settings and the [`Parts`] that do the work, binds both ports and returns; from then on the
 //! service runs until [`Running::stop`]. It decides nothing about policies and opens no store.
 //!
-//! A connection is accepted in `listener`, served in `connection`; each request on it passes `pipeline`, where the
+//! A connection is accepted in `listener`, shaken hands with in `intake`, served in `connection`; each request on it passes `pipeline`, where the
 //! layers stand in one list, and ends in `answer`, where it is logged and counted.
 
 mod admin;
@@ -15,6 +15,7 @@ mod connection;
 mod deadline;
 mod gather;
 mod health;
+mod intake;
 mod keys;
 mod limits;
 mod listener;
@@ -22,15 +23,14 @@ mod pages;
 mod pipeline;
 mod request_id;
 mod token;
+mod tls;
 mod web;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -46,7 +46,8 @@ use crate::store::Health;
 use crate::telemetry::Metrics;
 use admin::Admin;
 use classify::Methods;
-use connection::{Connection, Http};
+use connection::Http;
+use intake::Intake;
 use limits::Gate;
 use pages::Pages;
 use pipeline::Pipeline;
@@ -54,9 +55,7 @@ use web::Web;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
 pub use keys::{KeysUnreadable, keys};
-
-/// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
+pub use tls::TlsError;
 
 /// What the frame is built around.
 #[derive(Debug)]
@@ -85,6 +84,9 @@ pub enum Error {
     /// The address is in use, or not ours.
     #[error("cannot listen on {address} ({setting}): {source}")]
     Bind { setting: &'static str, address: SocketAddr, source: io::Error },
+    /// The files of TLS are not there or not good.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The embedded descriptors are broken; the build is.
     #[error("the embedded descriptors do not decode: {0}")]
     Descriptors(#[from] prost::DecodeError),
@@ -139,6 +141,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let service_names = methods.services().to_vec();
     let (services, reporter) = health::add_to(services, descriptors)?;
 
+    let tls = tls::open(settings).await?;
     let (socket, addr) = bind("listen", settings.listen).await?;
     let (admin_socket, admin_addr) = bind("admin-listen", settings.admin_listen).await?;
     let mut sockets = vec![socket];
@@ -173,16 +176,16 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let web = Arc::new(Web::new(settings));
     let admin = Arc::new(Admin { metrics, health: health.clone(), stopping: stop.clone() });
     let admin_stop = CancellationToken::new();
-    let admin_loop = tokio::spawn(accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
+    let admin_loop =
+        tokio::spawn(intake::accept_admin(admin_socket, Arc::clone(&http), admin, admin_stop.clone()));
     let connections_max = settings.max_connections.get() as usize;
-    let main_loop = tokio::spawn(accept_main(
-        sockets,
-        http,
-        Arc::clone(&pipeline),
-        web,
-        connections_max,
-        draining.clone(),
-    ));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let tls = tls.map(|(tls, loaded)| {
+        tokio::spawn(Arc::clone(&tls).follow(loaded, draining.clone()));
+        tls
+    });
+    let intake = Intake { http, tls, web, pipeline: Arc::clone(&pipeline) };
+    let main_loop = tokio::spawn(intake.accept(sockets, connections_max, draining.clone()));
 
     let supervisor = Supervisor {
         pipeline,
@@ -202,7 +205,7 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         }
         drained
     });
-    tracing::info!(listen = %addr, admin_listen = %admin_addr, "serving");
+    tracing::info!(listen = %addr, scheme, admin_listen = %admin_addr, "serving");
     Ok(Running {
         addr,
         admin_addr,
@@ -218,54 +221,6 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener
     let socket = TcpListener::bind(address).await.map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;
     Ok((socket, bound))
-}
-
-async fn accept_main(
-    sockets: Vec<TcpListener>,
-    http: Arc<Http>,
-    pipeline: Arc<Pipeline>,
-    web: Arc<Web>,
-    connections_max: usize,
-    draining: CancellationToken,
-) -> JoinSet<()> {
-    listener::accept(sockets, connections_max, draining.clone(), |stream, peer| {
-        let (http, pipeline, web) = (Arc::clone(&http), Arc::clone(&pipeline), Arc::clone(&web));
-        let draining = draining.child_token();
-        async move {
-            let connection = Arc::new(Connection::default());
-            let of_requests = Arc::clone(&connection);
-            let service = service_fn(move |request| {
-                let (pipeline, connection) = (Arc::clone(&pipeline), Arc::clone(&of_requests));
-                // Here and not in the call, which first runs only when its turn comes.
-                let in_flight = connection.in_flight();
-                let web = Arc::clone(&web);
-                async move {
-                    Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await)
-                }
-            });
-            http.serve(stream, service, connection, draining).await;
-        }
-    })
-    .await
-}
-
-async fn accept_admin(
-    socket: TcpListener,
-    http: Arc<Http>,
-    admin: Arc<Admin>,
-    stop: CancellationToken,
-) -> JoinSet<()> {
-    listener::accept(vec![socket], ADMIN_CONNECTIONS_MAX, stop.clone(), |stream, _| {
-        let (http, admin, stop) = (Arc::clone(&http), Arc::clone(&admin), stop.child_token());
-        async move {
-            let service = service_fn(move |request| {
-                let answer = admin.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            http.serve(stream, service, Arc::default(), stop).await;
-        }
-    })
-    .await
 }
 
 /// Keeps health up to date while the service runs, and ends it in order.

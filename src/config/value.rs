@@ -169,6 +169,37 @@ impl<'de> Deserialize<'de> for OptionalPath {
     }
 }
 
+/// Whether a caller must show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Without one there is no connection.
+    Require,
+    /// One that is shown must be good; without one, other ways to authenticate decide.
+    Optional,
+}
+
+impl FromStr for ClientAuth {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "require" => Ok(Self::Require),
+            "optional" => Ok(Self::Optional),
+            _ => Err("expected require or optional"),
+        }
+    }
+}
+
+impl fmt::Display for ClientAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Require => "require",
+            Self::Optional => "optional",
+        })
+    }
+}
+
 /// Where keys are. The keys themselves are no setting, so that nothing that prints settings can show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {

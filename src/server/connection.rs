@@ -17,7 +17,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::gather::{Outlet, gather};
@@ -69,12 +69,18 @@ impl Http {
         }
     }
 
-    /// Serves `io` until the peer leaves, a bound is passed, or `draining` fires and nothing is in flight any more.
+    /// How long a peer may take, from the moment in which it was accepted, to say what it speaks.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.handshake_timeout
+    }
+
+    /// Serves `io`, which was accepted at `accepted`, until the peer leaves, a bound is passed, or `draining` fires and nothing is in flight any more.
     pub(crate) async fn serve<I, S, B>(
         &self,
         io: I,
         service: S,
         connection: Arc<Connection>,
+        accepted: Instant,
         draining: CancellationToken,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -86,7 +92,7 @@ impl Http {
         let (io, mut outlet) = gather(io);
         let io = TokioIo::new(Watched { io, read_bytes: 0, connection: Arc::clone(&connection) });
         let mut http = pin!(self.builder.serve_connection(io, service));
-        let mut timer = pin!(sleep(self.handshake_timeout));
+        let mut timer = pin!(sleep_until(accepted + self.handshake_timeout));
         let mut asked_to_end = false;
         loop {
             tokio::select! {

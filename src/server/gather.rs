@@ -21,6 +21,8 @@ const KEEP_MAX_BYTES: usize = 8 * 1024;
 struct Inner<I> {
     io: I,
     gathered: BytesMut,
+    /// The socket was written to since it was last flushed: TLS may hold back what it could not send.
+    unflushed: bool,
 }
 
 /// What the connection reads from and writes to. A flush does nothing: [`Outlet`] is what flushes.
@@ -37,7 +39,7 @@ pub(crate) struct Outlet<I> {
 
 /// Both ends around a socket. They belong to one task, so that nobody ever waits for the lock.
 pub(crate) fn gather<I>(io: I) -> (Gathering<I>, Outlet<I>) {
-    let inner = Arc::new(Mutex::new(Inner { io, gathered: BytesMut::new() }));
+    let inner = Arc::new(Mutex::new(Inner { io, gathered: BytesMut::new(), unflushed: false }));
     (Gathering(Arc::clone(&inner)), Outlet { inner, waited: false })
 }
 
@@ -49,6 +51,7 @@ impl<I: AsyncWrite + Unpin> Inner<I> {
     /// Ready when the socket has taken everything.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.gathered.is_empty() {
+            self.unflushed = true;
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.gathered))? {
                 0 => return Poll::Ready(Err(Error::from(ErrorKind::WriteZero))),
                 written => self.gathered.advance(written),
@@ -57,7 +60,9 @@ impl<I: AsyncWrite + Unpin> Inner<I> {
         if self.gathered.capacity() > KEEP_MAX_BYTES {
             self.gathered = BytesMut::new();
         }
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Takes the slices, which have `total` bytes, if there is or can be made room for them. `false`: they are too large
@@ -83,10 +88,10 @@ impl<I: AsyncWrite + Unpin> Outlet<I> {
     /// connection right behind the stream that has woken it, so that without this turn every answer would go out alone.)
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, more_to_come: bool) -> Poll<Result<()>> {
         let mut inner = lock(&self.inner);
-        if inner.gathered.is_empty() {
+        if inner.gathered.is_empty() && !inner.unflushed {
             return Poll::Ready(Ok(()));
         }
-        if more_to_come && !std::mem::replace(&mut self.waited, true) {
+        if more_to_come && !inner.gathered.is_empty() && !std::mem::replace(&mut self.waited, true) {
             // A task that wakes itself goes behind the others.
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -122,7 +127,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Gathering<I> {
         let total = slices.iter().map(|slice| slice.len()).sum();
         match ready!(inner.take(cx, slices, total))? {
             true => Poll::Ready(Ok(total)),
-            false => Pin::new(&mut inner.io).poll_write_vectored(cx, slices),
+            false => {
+                inner.unflushed = true;
+                Pin::new(&mut inner.io).poll_write_vectored(cx, slices)
+            }
         }
     }
 
@@ -152,6 +160,9 @@ mod tests {
         room: usize,
         writes: Vec<Vec<u8>>,
         shut: bool,
+        /// So many flushes are not done at once, as with TLS whose socket is full.
+        slow_flushes: usize,
+        flushed: bool,
     }
 
     impl AsyncWrite for Socket {
@@ -164,7 +175,12 @@ mod tests {
             self.writes.push(bytes[..length].to_vec());
             Poll::Ready(Ok(length))
         }
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            if let Some(fewer) = self.slow_flushes.checked_sub(1) {
+                self.slow_flushes = fewer;
+                return Poll::Pending;
+            }
+            self.flushed = true;
             Poll::Ready(Ok(()))
         }
         fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
@@ -208,6 +224,18 @@ mod tests {
         lock(&outlet.inner).io.room = 3;
         assert!(drain(&mut outlet).is_ready());
         assert_eq!(lock(&outlet.inner).io.writes, [b"ans", b"wer"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_has_taken_and_not_sent_is_flushed_later() {
+        for bytes in [&b"small"[..], &[7; GATHER_MAX_BYTES + 1]] {
+            let socket = Socket { room: bytes.len(), slow_flushes: 1, ..Socket::default() };
+            let (mut connection, mut outlet) = gather(socket);
+            connection.write_all(bytes).await.unwrap();
+            assert!(drain(&mut outlet).is_pending());
+            assert!(drain(&mut outlet).is_ready());
+            assert!(lock(&outlet.inner).io.flushed);
+        }
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 const ACCEPT_PAUSE_MS: u64 = 200;
 
 /// Accepts on all sockets until `stop` fires, then closes them and returns the connections that are still open. `serve` is one
-/// connection; TLS would be shaken hands on at its start.
+/// connection, TLS included.
 pub(crate) async fn accept<F>(
     sockets: Vec<TcpListener>,
     connections_max: usize,

@@ -4,6 +4,7 @@ mod drain;
 mod limits;
 mod probe;
 pub mod process;
+mod tls;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -260,6 +260,11 @@ impl Server {
         client.call_raw(path, headers, body).await
     }
 
+    /// The second port for gRPC, if there is one.
+    pub fn raystack_grpc_addr(&self) -> Option<SocketAddr> {
+        self.running.as_ref().unwrap().raystack_grpc_addr
+    }
+
     /// Tells the server to stop.
     pub fn stop(&self) {
         self.running.as_ref().unwrap().stop();
@@ -290,7 +295,14 @@ pub struct Client {
 impl Client {
     /// `window` is how many bytes of each answer the server may send unread.
     pub async fn connect(addr: SocketAddr, window: Option<u32>) -> Self {
-        let stream = within(tokio::net::TcpStream::connect(addr)).await.unwrap();
+        Self::over(within(tokio::net::TcpStream::connect(addr)).await.unwrap(), window).await
+    }
+
+    /// The same on a stream that is there already.
+    pub async fn over<I>(stream: I, window: Option<u32>) -> Self
+    where
+        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
         let handshake = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(window)
             .max_header_list_size(1 << 20)

@@ -12,9 +12,9 @@ use super::probe::Client;
 /// A running binary, killed when the test ends.
 pub struct Process {
     child: Child,
-    log: BufReader<ChildStderr>,
+    pub(super) log: BufReader<ChildStderr>,
     pub addr: SocketAddr,
-    admin_addr: SocketAddr,
+    pub(super) admin_addr: SocketAddr,
 }
 
 impl Drop for Process {
@@ -36,7 +36,7 @@ const SERVE: [&str; 9] = [
     "json",
 ];
 
-fn command(program: &str) -> Command {
+pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COUNTERSIGN_") {
@@ -75,7 +75,7 @@ impl Process {
 }
 
 /// Reads the log up to a line.
-fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
     let mut seen = String::new();
     for line in log.lines() {
         let line = line.unwrap();
