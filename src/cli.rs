@@ -8,6 +8,7 @@ mod client;
 mod descriptors;
 mod dev_cert;
 mod export;
+mod healthcheck;
 mod import;
 mod remote;
 mod revisions;
@@ -50,6 +51,8 @@ enum Command {
     DevCert(dev_cert::Args),
     /// Write policies of a service into files that import takes.
     Export(export::Args),
+    /// Ask the admin port whether the service is ready.
+    Healthcheck(healthcheck::Args),
     /// Create and update policies of a service from files.
     Import(import::Args),
     /// List what a policy was, show one of its revisions, or write one again.
@@ -139,6 +142,7 @@ pub fn run(
         Command::Descriptors(args) => descriptors::run(args),
         Command::DevCert(args) => dev_cert::run(&args),
         Command::Export(args) => export::run(args, env),
+        Command::Healthcheck(args) => healthcheck::run(args, env),
         Command::Import(args) => import::run(args, env),
         Command::Revisions(args) => revisions::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),

@@ -22,7 +22,7 @@ use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
-pub use value::{ClientAuth, KeySource, OptionalAddress, OptionalPath, Origins, Size, Span};
+pub use value::{ClientAuth, KeySource, OptionalAddress, OptionalPath, OptionalSpan, Origins, Size, Span};
 
 /// Every environment variable of ours starts with this.
 pub const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -178,6 +178,10 @@ settings! {
     keep_alive_interval: Span = "30s";
     /// How long an HTTP/2 peer may take to answer a ping.
     keep_alive_timeout: Span = "20s";
+    /// How old a connection may become, a tenth more or less, before its peer is told to make a new one; or `off`.
+    max_connection_age: OptionalSpan = "off";
+    /// After that: how long its calls may take to finish before it is cut off.
+    max_connection_age_grace: Span = "10s";
     /// How long a peer may leave an answer unread before its connection is closed.
     response_timeout: Span = "30s";
     /// After a signal to stop: how long the service says that it is not ready but still accepts.
@@ -251,15 +255,32 @@ pub fn resolve(
     config: Option<PathBuf>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Settings, Error> {
+    let settings = merged(flags, config, env)?;
+    settings.check()?;
+    Ok(settings)
+}
+
+/// Where the admin port is, for whoever asks it. The rest need not be right: it may be given to `serve` by flags.
+pub fn admin_listen(
+    flags: Layer,
+    config: Option<PathBuf>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<SocketAddr, Error> {
+    Ok(merged(flags, config, env)?.admin_listen)
+}
+
+fn merged(
+    flags: Layer,
+    config: Option<PathBuf>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Settings, Error> {
     let (environment, config_from_env) = from_environment(env)?;
     let (file, path) = match config.or(config_from_env) {
         Some(path) => (from_file(&path)?, path),
         None => (Layer::default(), PathBuf::new()),
     };
     let layers = [(Source::Flag, flags), (Source::Environment, environment), (Source::File(path), file)];
-    let settings = Settings::merge(layers)?;
-    settings.check()?;
-    Ok(settings)
+    Settings::merge(layers)
 }
 
 fn from_file(path: &Path) -> Result<Layer, Error> {

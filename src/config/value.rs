@@ -51,6 +51,40 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A length of time, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionalSpan(pub Option<Span>);
+
+impl FromStr for OptionalSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let span: Span = text.parse().map_err(|error| format!("{error}, or off"))?;
+        if span.0.is_zero() {
+            return Err("must be more than 0s, or off".to_owned());
+        }
+        Ok(Self(Some(span)))
+    }
+}
+
+impl fmt::Display for OptionalSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(span) => span.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OptionalSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// A number of bytes, written as `65536`, `64KiB` or `4MiB`; at most 1 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(u32);

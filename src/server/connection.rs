@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::gather::{Outlet, gather};
-use crate::config::Settings;
+use crate::config::{Settings, Span};
 
 /// Why a connection ended, for the log.
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -42,6 +42,8 @@ pub(crate) struct Http {
     builder: Builder<TokioExecutor>,
     handshake_timeout: Duration,
     response_timeout: Duration,
+    age_max: Option<Duration>,
+    age_grace: Duration,
 }
 
 impl Http {
@@ -66,6 +68,8 @@ impl Http {
             builder,
             handshake_timeout: settings.handshake_timeout.duration(),
             response_timeout: settings.response_timeout.duration(),
+            age_max: settings.max_connection_age.0.map(Span::duration),
+            age_grace: settings.max_connection_age_grace.duration(),
         }
     }
 
@@ -93,6 +97,8 @@ impl Http {
         let io = TokioIo::new(Watched { io, read_bytes: 0, connection: Arc::clone(&connection) });
         let mut http = pin!(self.builder.serve_connection(io, service));
         let mut timer = pin!(sleep_until(accepted + self.handshake_timeout));
+        let mut age = pin!(sleep_until(accepted + self.age_max.map(jittered).unwrap_or_default()));
+        let mut old = false;
         let mut asked_to_end = false;
         loop {
             tokio::select! {
@@ -109,6 +115,15 @@ impl Http {
                     // hyper-util alone would sleep on until the peer sends something.
                     http.as_mut().graceful_shutdown();
                 }
+                () = age.as_mut(), if self.age_max.is_some() => {
+                    if old {
+                        tracing::debug!("connection cut: max-connection-age and its grace have passed");
+                        return;
+                    }
+                    old = true;
+                    http.as_mut().graceful_shutdown();
+                    age.as_mut().reset(Instant::now() + self.age_grace);
+                }
                 () = timer.as_mut() => {
                     if !connection.speaks.load(Ordering::Relaxed) {
                         tracing::debug!("connection closed: no HTTP within handshake-timeout");
@@ -123,6 +138,13 @@ impl Http {
             }
         }
     }
+}
+
+/// A tenth more or less, so that connections that were made together are not all made anew together.
+fn jittered(age: Duration) -> Duration {
+    // Should the system have no random bytes to give, there is no jitter.
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    age.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// Polls the connection, then writes out what it has gathered.
@@ -268,6 +290,13 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_differ_by_a_tenth_at_most() {
+        let ages: Vec<_> = (0..100).map(|_| jittered(Duration::from_secs(100)).as_secs_f64()).collect();
+        assert!(ages.iter().all(|age| (89.9..110.1).contains(age)), "{ages:?}");
+        assert!(ages.iter().any(|age| *age < 99.0) && ages.iter().any(|age| *age > 101.0), "{ages:?}");
+    }
 
     #[test]
     fn an_answer_may_stay_unread_for_a_whole_period_and_no_longer_than_two() {

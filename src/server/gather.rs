@@ -229,12 +229,13 @@ mod tests {
     #[tokio::test]
     async fn what_the_socket_has_taken_and_not_sent_is_flushed_later() {
         for bytes in [&b"small"[..], &[7; GATHER_MAX_BYTES + 1]] {
-            let socket = Socket { room: bytes.len(), slow_flushes: 1, ..Socket::default() };
-            let (mut connection, mut outlet) = gather(socket);
+            let (mut connection, mut outlet) = gather(Socket { room: bytes.len(), ..Socket::default() });
             connection.write_all(bytes).await.unwrap();
+            lock(&outlet.inner).io.slow_flushes = 1;
             assert!(drain(&mut outlet).is_pending());
             assert!(drain(&mut outlet).is_ready());
-            assert!(lock(&outlet.inner).io.flushed);
+            let inner = lock(&outlet.inner);
+            assert!(inner.io.flushed && inner.io.writes.concat() == bytes);
         }
     }
 

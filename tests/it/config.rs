@@ -67,6 +67,7 @@ fn other(field: &str, default: &str) -> String {
         "guardian_lint" => "deny".to_owned(),
         "raystack_grpc_listen" => "[::1]:0".to_owned(),
         "tls_cert" | "tls_key" | "tls_client_ca" => "/tls.pem".to_owned(),
+        "max_connection_age" => "7m".to_owned(),
         "tls_client_auth" => "optional".to_owned(),
         "secrets_keys" => "env:KEYS".to_owned(),
         "xfcc_peers" => "10.0.0.0/8,127.0.0.1/32".to_owned(),

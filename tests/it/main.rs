@@ -27,6 +27,7 @@ mod harness;
 mod import;
 mod kill;
 mod openapi;
+mod packaging;
 mod races;
 mod readme;
 mod scenario;

@@ -1,5 +1,6 @@
 //! The frame over real sockets, with a service of the tests' own inside it.
 
+mod age;
 mod drain;
 mod limits;
 mod probe;

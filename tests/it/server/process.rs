@@ -90,6 +90,30 @@ pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool)
     panic!("no such line in the log:\n{seen}");
 }
 
+/// The exit code of `healthcheck`, and what it says.
+fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
+    let mut check = command(env!("CARGO_BIN_EXE_countersign"));
+    let output = check.arg("healthcheck").args(flags).envs(env.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn healthcheck_asks_the_admin_port() {
+    let mut process = Process::serve(&["--shutdown-delay", "1h"]);
+    let address = process.admin_addr.to_string();
+    let anywhere = format!("0.0.0.0:{}", process.admin_addr.port());
+    assert_eq!(healthcheck(&[], &["--admin-listen", &address]), (Some(0), String::new()));
+    // As in a container: where to listen is in the environment, and what makes that right is a flag of serve.
+    let env = [("COUNTERSIGN_ADMIN_LISTEN", anywhere.as_str()), ("COUNTERSIGN_LISTEN", "0.0.0.0:8080")];
+    assert_eq!(healthcheck(&env, &[]), (Some(0), String::new()));
+    process.signal(rustix::process::Signal::TERM);
+    find(&mut process.log, |line| line["message"] == "shutting down");
+    let (code, said) = healthcheck(&[], &["--admin-listen", &address]);
+    assert!(code == Some(1) && said.contains("shutting down"), "{said}");
+    drop(process);
+    assert_eq!(healthcheck(&[], &["--admin-listen", &address]).0, Some(1), "nobody is there");
+}
+
 #[test]
 fn a_signal_ends_it_cleanly() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
