@@ -14,6 +14,7 @@ mod remote;
 mod revisions;
 mod rotate_keys;
 mod serve;
+mod simulate;
 mod terminal;
 mod token;
 
@@ -61,6 +62,8 @@ enum Command {
     RotateKeys(rotate_keys::Args),
     /// Run the service.
     Serve(serve::Args),
+    /// Say what a policy in a file would do with a request, without a server.
+    Simulate(simulate::Args),
     /// Make static bearer tokens.
     Token(token::Args),
 }
@@ -147,6 +150,7 @@ pub fn run(
         Command::Revisions(args) => revisions::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
+        Command::Simulate(args) => simulate::run(args),
         Command::Token(args) => token::run(args),
     }
 }

@@ -34,6 +34,7 @@ mod scenario;
 mod scenarios;
 mod server;
 mod simulate;
+mod simulate_command;
 mod store_sled;
 mod store_suite;
 mod strain;

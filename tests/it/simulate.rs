@@ -20,7 +20,7 @@ fn read(path: &Path) -> Value {
 }
 
 /// Every case, with its name.
-fn cases() -> Vec<(String, Value)> {
+pub fn cases() -> Vec<(String, Value)> {
     let shared = read(&folder().join("directory.json"));
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -81,7 +81,7 @@ impl Decoder {
             if !again {
                 if violations == 0 {
                     let at = place::start_of(tree, root);
-                    findings.push(Finding::violation(at, "DOCUMENT_MALFORMED", "this is no policy"));
+                    findings.push(Finding::violation(at, "DOCUMENT_MALFORMED", "this is no such message"));
                 }
                 break;
             }
