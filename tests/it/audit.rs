@@ -104,8 +104,7 @@ fn tamper(directory: &Path, change: impl FnOnce(&mut Vec<(Vec<u8>, Vec<u8>)>)) {
     drop(database);
     // sled lets go of its file a little after its handle is gone, and another process is to open it next.
     let file = std::fs::File::open(directory.join("db")).unwrap();
-    file.lock().unwrap();
-    file.unlock().unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
 }
 
 /// Each write is answered before the next, so each has a record of its own.

@@ -21,6 +21,7 @@ use countersign::workflow::world::{Appeal, Directory, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -228,8 +229,19 @@ fn written_down<S: serde::Serialize + serde::de::DeserializeOwned>(state: &S) ->
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
+/// The same cases in every run, so that a red run means a change for the worse; `PROPTEST_RNG_SEED` and `PROPTEST_CASES`
+/// choose others.
+fn repeatable() -> ProptestConfig {
+    let chosen = ProptestConfig::default();
+    let cases = std::env::var("PROPTEST_CASES").map_or(96, |_| chosen.cases);
+    match chosen.rng_seed {
+        RngSeed::Random => ProptestConfig { cases, rng_seed: RngSeed::Fixed(1), ..chosen },
+        RngSeed::Fixed(_) => ProptestConfig { cases, ..chosen },
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(repeatable())]
 
     #[test]
     fn tasks_are_deterministic_and_bounded(
