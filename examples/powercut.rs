@@ -7,7 +7,7 @@
 //! missing, damaged or torn. `tests/powercut/run.sh` runs both around the cut. Uses nothing but the store.
 //!
 //! Each writer has its own keys. A commit writes a document, alternately small and of 120 KiB, an index entry
-//! and the writer's counter, and every eighth deletes an old document with its entry: what a policy service
+//! and the writer's counter, has an entry in the journal, and every eighth deletes an old document: what a policy service
 //! does.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use countersign::store::{self, Batch, Device, Direction, Engine, KeyRange, Location, Options, table::Key};
+use countersign::store::journal::{self, Head, Section};
+use countersign::store::table::{Key, Parts};
+use countersign::store::{self, Batch, Device, Direction, Engine, KeyRange, Location, Options};
 
 const WRITERS: u64 = 16;
 const LARGE_BYTES: usize = 120 * 1024;
@@ -81,6 +83,7 @@ async fn write_on(engine: Arc<dyn Engine>, seed: u64, writer: u64) -> Result<(),
         if let Some(victim) = victim(sequence) {
             batch.delete(document_key(writer, victim)).delete(index_key(writer, victim));
         }
+        batch.journal(document_key(writer, sequence).into_bytes());
         engine.commit(batch).await?;
         // One write call a line: whoever reads sees it at once, or not at all.
         std::io::stdout().lock().write_all(format!("{writer} {sequence}\n").as_bytes())?;
@@ -112,6 +115,7 @@ async fn check(path: &str, acks: &str, seed: u64) -> Result<(), Failure> {
     let acks = read_acks(acks)?;
     let engine = open(path, Device::default())?;
     let mut documents = 0;
+    let journal = journal(&*engine).await?;
     for writer in 0..WRITERS {
         let counter = engine.get(counter_key(writer).as_bytes()).await?;
         let last = match counter {
@@ -148,6 +152,13 @@ async fn check(path: &str, acks: &str, seed: u64) -> Result<(), Failure> {
             return Err(format!("TORN: the documents of writer {writer} do not end at {last}").into());
         }
         documents += found.len();
+        let told: Vec<u64> =
+            journal.iter().filter(|(by, _)| *by == writer).map(|(_, sequence)| *sequence).collect();
+        if told != (1..=last).collect::<Vec<_>>() {
+            return Err(
+                format!("TORN: the journal does not tell of the {last} commits of writer {writer}").into()
+            );
+        }
     }
     let entries = count(&*engine, Key::new(INDEX).range()).await?;
     if entries != documents {
@@ -157,6 +168,31 @@ async fn check(path: &str, acks: &str, seed: u64) -> Result<(), Failure> {
     std::io::stdout().lock().write_all(format!("{promised} {documents}\n").as_bytes())?;
     engine.close().await;
     Ok(())
+}
+
+/// The writer and the sequence in each entry of the journal, whose chain must be whole.
+async fn journal(engine: &dyn Engine) -> Result<Vec<(u64, u64)>, Failure> {
+    let (mut head, mut told) = (Head::default(), Vec::new());
+    let mut range = journal::range();
+    loop {
+        let page = engine.scan(range.clone(), Direction::Ascending, 64).await?;
+        let Some((key, _)) = page.last() else { return Ok(told) };
+        range = range.after(key);
+        for (key, stored) in &page {
+            let section = Section::read(key, &stored.value)?;
+            if (section.first, section.before) != (head.number + 1, head.hash) {
+                return Err(format!("TORN: the journal breaks after entry {}", head.number).into());
+            }
+            for payload in &section.payloads {
+                head = head.followed_by(payload);
+                let mut parts = Parts::of(DOCUMENTS, payload)?;
+                told.push((parts.u64()?, parts.u64()?));
+            }
+            if section.head() != head {
+                return Err(format!("DAMAGED: the journal up to entry {}", head.number).into());
+            }
+        }
+    }
 }
 
 async fn count(engine: &dyn Engine, mut range: KeyRange) -> Result<usize, Failure> {
