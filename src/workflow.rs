@@ -94,7 +94,7 @@ pub struct Stage {
     /// The stage is passed over unless this holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
-    /// Whether the sequence goes on when the stage is denied or fails.
+    /// Whether the sequence goes on when the stage fails or says no by itself. What a person denies ends it all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_fail: bool,
     /// What happens in it.

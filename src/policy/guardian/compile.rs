@@ -71,14 +71,8 @@ fn compile_step(findings: &mut Findings, at: &Path<'_>, step: &ApprovalStep) -> 
     } else {
         Work::Approval(Box::new(compile_approval(findings, at, step)))
     };
-    // A rejection by a person ends the appeal whatever the flag says.
-    Stage {
-        name: step.name.clone(),
-        when,
-        may_fail: automatic && step.allow_failed,
-        work,
-        place: at.to_string(),
-    }
+    // Of a step that asks people, too: its approval carries the flag, though a person's no ends the appeal whatever it says.
+    Stage { name: step.name.clone(), when, may_fail: step.allow_failed, work, place: at.to_string() }
 }
 
 /// Everybody who is named is asked; the first answer settles it, and nobody at all fails the appeal.
