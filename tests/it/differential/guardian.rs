@@ -99,7 +99,7 @@ fn step(dice: &mut Dice, name: &'static str, staged: bool) -> Step {
         is_auto: dice.percent(40),
         when: dice.percent(40).then(|| condition(dice)),
         approve_if: condition(dice),
-        rejection_reason: reasons[reason].clone(),
+        rejection_reason: reasons[reason],
         approvers: approvers(dice),
         allow_failed: dice.percent(40),
         dont_allow_self_approval: dice.percent(40),
