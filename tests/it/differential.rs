@@ -5,6 +5,7 @@
 //! `COUNTERSIGN_TEST_DIFFERENTIAL_CASES` says how many there are of each dialect, `COUNTERSIGN_TEST_DIFFERENTIAL_FIRST` where they
 //! begin.
 
+mod c1;
 mod dice;
 mod guardian;
 

@@ -118,7 +118,7 @@ pub enum Effect {
     WakeAt { at: DateTime<Utc> },
     /// Nobody answered in time.
     Escalated { stage: usize, to: String },
-    /// Whoever was asked is asked no more; these are.
+    /// These are asked in the place of whoever handed over, or, by an escalation, of everybody who was asked.
     Reassigned { stage: usize, by: String, users: Vec<String> },
     /// Whoever simulates took something outside to have been done at once.
     Assumed { stage: usize, what: String },
