@@ -35,8 +35,13 @@ impl Run<'_, '_> {
                 }
             }
         }
-        // Where the rule of distinct approvers leaves nobody, administrators decide (reference: section 3.7).
-        if distinct {
+        self.or_administrators(approval, distinct)
+    }
+
+    /// Where the rule of distinct approvers leaves nobody, administrators decide (reference: section 3.7). False if nobody is
+    /// asked even so.
+    fn or_administrators(&mut self, approval: &Approval, distinct: bool) -> bool {
+        if distinct && self.record().is_some_and(|record| record.asked.is_empty()) {
             self.ask_administrators(approval, "administrators, since all others approved earlier");
         }
         self.record().is_some_and(|record| !record.asked.is_empty())
@@ -53,11 +58,11 @@ impl Run<'_, '_> {
         if let Some(record) = self.record() {
             record.asked.clear();
         }
-        self.ask(
+        let distinct = self.ask(
             approval,
             Named { source: source.to_owned(), users: users.to_vec(), problem: String::new() },
         );
-        self.record().is_some_and(|record| !record.asked.is_empty())
+        self.or_administrators(approval, distinct)
     }
 
     /// Puts down whom a source named: who is asked, and who may not decide. True if somebody may not because they approved
