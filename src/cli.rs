@@ -15,7 +15,9 @@ mod revisions;
 mod rotate_keys;
 mod serve;
 mod simulate;
+mod simulator;
 mod terminal;
+mod test;
 mod token;
 
 use std::ffi::OsString;
@@ -64,6 +66,8 @@ enum Command {
     Serve(serve::Args),
     /// Say what a policy in a file would do with a request, without a server.
     Simulate(simulate::Args),
+    /// Run the tests that are kept beside policies, without a server.
+    Test(test::Args),
     /// Make static bearer tokens.
     Token(token::Args),
 }
@@ -151,6 +155,7 @@ pub fn run(
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
         Command::Simulate(args) => simulate::run(args),
+        Command::Test(args) => test::run(args),
         Command::Token(args) => token::run(args),
     }
 }

@@ -23,7 +23,8 @@ use crate::policy::guardian::{Compat, Family, Lint, Surroundings};
 use crate::workflow::Nobody;
 use dialect::Reference;
 pub(super) use dialect::{Dialects, Document, Name};
-use finding::{Finding, Severity};
+use finding::Finding;
+pub(super) use finding::Severity;
 pub(super) use message::{Origin, message, messages};
 use source::Source;
 use stored::Stock;
@@ -173,13 +174,14 @@ pub(super) fn tree_of_json(text: &str) -> Option<(Tree, tree::NodeId)> {
     Some((tree, root))
 }
 
-/// The policies of one file for a command that goes on with them. What there is to say is printed to standard error, and
-/// a violation is a failure.
-pub(super) fn documents(name: &str, dialects: &Dialects) -> Result<Vec<Document>, Failure> {
+/// The policies of one file for a command that goes on with them. What there is to say that is at least as bad as `shown` is
+/// printed to standard error, and a violation is a failure.
+pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Result<Vec<Document>, Failure> {
     let source = Source::read(name).map_err(|sentence| Failure::usage(printable(&sentence)))?;
     let (policies, findings, _) = check_text(&source, dialects);
     let mut out = io::stderr().lock();
-    for finding in &findings {
+    let is_shown = |one: &&Finding| shown == Severity::Warning || one.severity == Severity::Violation;
+    for finding in findings.iter().filter(is_shown) {
         print::finding(&mut out, print::Format::Text, &source, finding).map_err(Failure::output)?;
     }
     if findings.iter().any(|finding| finding.severity == Severity::Violation) {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use super::Failure;
-use super::check::{Dialects, Document, Name, documents};
+use super::check::{Dialects, Document, Name, Severity, documents};
 use super::remote;
 use super::terminal::printable;
 use crate::policy::guardian::Surroundings;
@@ -58,7 +58,7 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
     let dialects = dialects.map_err(Failure::usage)?;
     let mut all = Vec::new();
     for file in &files.files {
-        all.extend(documents(file, &dialects)?);
+        all.extend(documents(file, &dialects, Severity::Warning)?);
     }
     let (mut c1, mut guardian) = (Vec::new(), Vec::new());
     for document in all {

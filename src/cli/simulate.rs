@@ -6,26 +6,21 @@ mod print;
 mod sentence;
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use prost::{Message as _, Name as _};
 use prost_types::Timestamp;
 
-use super::check::{self, Dialects, Document, Origin, documents};
+use super::check::{self, Origin, Severity};
+use super::simulator::{Settings, Simulator};
 use super::terminal::printable;
 use super::{FAILED, Failure};
-use crate::app::{App, Error, Guardian, SystemClock};
+use crate::app::Error;
 use crate::gateway::Style;
 use crate::pb;
-use crate::pb::countersign::v1::{
-    Directory, Happening, PolicySource, Request, SimulateRequest, SimulateResponse, policy_source::Policy,
-};
+use crate::pb::countersign::v1::{Directory, Happening, Request, SimulateRequest, SimulateResponse};
 use crate::policy::Violation;
-use crate::policy::guardian::{Compat, Surroundings};
-use crate::store::{self, Location, Options};
 use crate::wire::{self, json};
-use crate::workflow::Nobody;
 
 /// The arguments of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -50,9 +45,6 @@ pub(super) struct Args {
     /// When it begins, 2026-11-26T08:00:00Z; without it, now.
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
-    /// The shape of the policy; without it, it is looked at: what has only fields of Guardian's is Guardian's.
-    #[arg(long, value_enum)]
-    dialect: Option<check::Name>,
     /// How the trace is printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -62,12 +54,8 @@ pub(super) struct Args {
     /// Guardian's policies: only try the appeal, so that steps that nobody will be asked in are skipped at once.
     #[arg(long)]
     dry_run: bool,
-    /// What an approval does that finds nobody and does not say: block, skip or deny, as the service is set.
-    #[arg(long, value_name = "WHAT", default_value_t = Nobody::default())]
-    empty_approvers: Nobody,
-    /// Guardian's faults, as the service is set: default, or strict to copy them.
-    #[arg(long, value_name = "WHAT", default_value_t = Compat::default())]
-    guardian_compat: Compat,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// How the trace is printed.
@@ -84,7 +72,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     if files.into_iter().flatten().filter(|file| *file == "-").count() > 1 {
         return Err(Failure::usage("only one of the files can be standard input"));
     }
-    let policy = policy_of(&args)?;
+    let policy = args.settings.policy(&args.policy, Severity::Warning)?;
     let (request_file, request) = check::message::<Request>(&args.request)?;
     let directory = args.directory.as_deref().map(check::message::<Directory>).transpose()?;
     let (directory_file, directory) = directory.unzip();
@@ -92,18 +80,15 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let happenings = happenings.map(|file| check::messages::<Happening>(file, "happenings")).transpose()?;
     let (happenings_file, happenings) = happenings.unzip();
     let at = args.at.unwrap_or_else(|| Utc::now().trunc_subsecs(0));
-    let simulated = simulate(
-        &args,
-        SimulateRequest {
-            policy: Some(policy),
-            request: Some(request),
-            directory,
-            at: Some(Timestamp { seconds: at.timestamp(), nanos: nanos(at) }),
-            happenings: happenings.unwrap_or_default(),
-            wait_for_outside: args.wait_for_outside,
-            dry_run: args.dry_run,
-        },
-    )?;
+    let simulated = Simulator::open(args.settings)?.simulate(SimulateRequest {
+        policy: Some(policy),
+        request: Some(request),
+        directory,
+        at: Some(Timestamp { seconds: at.timestamp(), nanos: nanos(at) }),
+        happenings: happenings.unwrap_or_default(),
+        wait_for_outside: args.wait_for_outside,
+        dry_run: args.dry_run,
+    });
     let origins =
         [("request", Some(request_file)), ("directory", directory_file), ("happenings", happenings_file)];
     match simulated {
@@ -115,44 +100,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 fn nanos(at: DateTime<Utc>) -> i32 {
     i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0)
-}
-
-/// The policies of the file, as the call takes them.
-fn policy_of(args: &Args) -> Result<PolicySource, Failure> {
-    let around = Surroundings { compat: args.guardian_compat, ..Surroundings::default() };
-    // A secret is never used here, so that an exported policy will do.
-    let dialects =
-        Dialects::new(args.dialect, args.empty_approvers, around, true).map_err(Failure::failed)?;
-    let mut all = documents(&args.policy, &dialects)?.into_iter();
-    let first = match all.next() {
-        Some(Document::C1(policy)) => Policy::Inline(*policy),
-        Some(Document::Guardian(policy)) => Policy::GuardianInline(*policy),
-        None => return Err(Failure::usage(format!("{}: there is no policy in it", printable(&args.policy)))),
-    };
-    let mut others = Vec::new();
-    for other in all {
-        match (&first, other) {
-            (Policy::Inline(_), Document::C1(policy)) => others.push(*policy),
-            _ => {
-                let sentence = "beside the first policy of this file there are some that it cannot lead to";
-                return Err(Failure::usage(format!("{}: {sentence}", printable(&args.policy))));
-            }
-        }
-    }
-    Ok(PolicySource { policy: Some(first), others, ..PolicySource::default() })
-}
-
-/// What the service would answer.
-fn simulate(args: &Args, request: SimulateRequest) -> Result<Result<SimulateResponse, Error>, Failure> {
-    let store = store::open(Options::new(Location::Memory)).map_err(Failure::failed)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(async {
-        let clock = Arc::new(SystemClock::default());
-        let app = App::open(store, clock, args.empty_approvers).await.map_err(Failure::failed)?;
-        let app = app.with_guardian(Guardian { compat: args.guardian_compat, ..Guardian::default() });
-        Ok(app.simulate(request).await.map(|answer| answer.message))
-    })
 }
 
 /// Prints every violation at its place in the file that it is about.

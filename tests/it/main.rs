@@ -40,6 +40,7 @@ mod simulate_command;
 mod store_sled;
 mod store_suite;
 mod strain;
+mod test_command;
 mod tidy;
 mod wire;
 mod workflow;
