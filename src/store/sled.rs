@@ -49,6 +49,9 @@ const REVISIONS_AHEAD: Revision = 64 * 1024;
 /// The last record of the log when the store was closed. Without it, damage to the last group would look as
 /// if that group had never been written.
 const CLOSED_KEY: &[u8] = b"closed";
+/// How often, and how far apart, to ask again for a lock that only sled's own remains can hold.
+const RELEASE_TRIES: u32 = 200;
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
 /// sled's files, and the two questions to the machine that sled does not ask.
 #[derive(Debug)]
@@ -79,6 +82,21 @@ impl Writes {
     }
 }
 
+/// The directory is ours by now, so whoever still holds sled's own lock is a sled that is on its way out: its threads let go
+/// of the file a little after its last handle is gone.
+fn open_when_released(config: &sled::Config) -> sled::Result<sled::Db> {
+    for _ in 0..RELEASE_TRIES {
+        match config.open() {
+            // sled gives it no kind of its own.
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(RELEASE_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
 impl Disk {
     fn open(path: &Path, options: Options) -> Result<(Disk, Revision, journal::Head), OpenError> {
         let directory = DataDirectory::take(path)?;
@@ -89,7 +107,7 @@ impl Disk {
             .cache_capacity(options.cache_bytes)
             .flush_every_ms(None);
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let records = config.open()?;
+            let records = open_when_released(&config)?;
             let meta = records.open_tree(META_TREE)?;
             sled::Result::Ok((records, meta))
         }));
