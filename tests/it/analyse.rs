@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::check::golden;
-use crate::harness::{Server, http};
+use crate::harness::{Server, http, is_empty, post};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/analyze");
@@ -21,21 +21,8 @@ fn cases() -> Vec<PathBuf> {
     files
 }
 
-async fn post(server: &Server, target: &str, body: &Value) -> (u16, Value) {
-    let answer = http(server.addr, "POST", target, &[], body.to_string().as_bytes()).await;
-    (answer.status, answer.json())
-}
-
 /// Without fields that are empty.
 fn pruned(value: Value) -> Value {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Bool(truth) => !truth,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-    };
     match value {
         Value::Array(items) => items.into_iter().map(pruned).collect(),
         Value::Object(fields) => {

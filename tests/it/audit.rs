@@ -1,9 +1,10 @@
 //! The audit trail from outside: the commands that read it, and stores that somebody tampered with. What the API answers is
 //! in `data/policies/audit.txt`.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::{Arc, mpsc};
 
 use countersign::app::{App, Attempt, SystemClock, verify_store};
 use countersign::auth::Role;
@@ -12,20 +13,17 @@ use countersign::store::{self, Location, Options};
 use countersign::workflow::Nobody;
 
 use crate::auth::Files;
-use crate::harness::{Server, http};
-
-async fn countersign(args: Vec<String>) -> Output {
-    let run =
-        move || Command::new(env!("CARGO_BIN_EXE_countersign")).args(args).env_clear().output().unwrap();
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
+use crate::harness::{PATIENCE, Server, countersign, http};
+use crate::server::process::Process;
 
 async fn run(args: &[&str], url: &str, code: i32) -> String {
     let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     if !url.is_empty() {
         args.extend(["--server".to_owned(), url.to_owned()]);
     }
-    let output = countersign(args.clone()).await;
+    let mut command = countersign();
+    command.args(&args);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{args:?}\n{text}\n{errors}");
@@ -79,6 +77,66 @@ async fn the_commands_read_what_the_service_tells() {
     server.stop().await;
 }
 
+/// What is printed comes as it happens, each entry once, and only what was asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_follows_the_trail() {
+    let server = Server::start().await;
+    let (before, other) = (policy(&server, 3).await, policy(&server, 1).await);
+    let url = format!("http://{}", server.addr);
+    let mut command = countersign();
+    command.args(["audit", "tail", "--follow", "-n", "2", "--policy", &before, "--server", &url]);
+    let mut tail = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (sender, printed) = mpsc::channel();
+    let out = BufReader::new(tail.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        // Ends when the program does, or the test no longer listens.
+        out.lines().map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
+    });
+    let next = || printed.recv_timeout(PATIENCE).expect("nothing more is printed");
+    for number in ["2 ", "3 "] {
+        let line = next();
+        assert!(line.starts_with(number) && line.contains(&before), "{line}");
+    }
+    // It prints what was there before it looks for more, so these are new to it.
+    let update = async |id: &str, name: &str| {
+        let body = format!(r#"{{"policy": {{"displayName": "{name}"}}, "updateMask": "displayName"}}"#);
+        let answer = http(server.addr, "POST", &format!("/api/v1/policies/{id}"), &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 200);
+    };
+    for (number, revision) in [("6 ", "revision 4"), ("8 ", "revision 5")] {
+        update(&other, revision).await;
+        update(&before, revision).await;
+        let line = next();
+        assert!(line.starts_with(number) && line.contains(&before) && line.contains(revision), "{line}");
+    }
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    assert_eq!(reader.join().unwrap(), 4, "each once, and nothing else");
+    server.stop().await;
+}
+
+/// Calls that failed are written a moment later; a service that is told to stop writes them first.
+#[test]
+fn an_orderly_end_loses_no_call_that_failed() {
+    const FAILED: usize = 50;
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("sled:{}", directory.path().display());
+    let process = Process::serve_on(&store, &[]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let addr = process.addr;
+    let calls = (0..FAILED).map(|n| {
+        let target = format!("/api/v1/policies/nobody-{n}");
+        let body = br#"{"policy": {"displayName": "x"}, "updateMask": "displayName"}"#;
+        async move { http(addr, "POST", &target, &[], body).await.status }
+    });
+    let answers = runtime.block_on(futures_util::future::join_all(calls));
+    process.signal(rustix::process::Signal::TERM);
+    assert_eq!(answers, [404; FAILED]);
+    assert_eq!(process.exit_code().0, Some(0));
+    let store = runtime.block_on(run(&["audit", "verify", "--store", &store], "", 0));
+    assert!(store.starts_with(&format!("{FAILED} entries; the trail is whole\n")), "{store}");
+}
+
 /// The records of the journal in a data directory, changed by `change` behind the store's back: key and value, whose
 /// checksum is made right again.
 fn tamper(directory: &Path, change: impl FnOnce(&mut Vec<(Vec<u8>, Vec<u8>)>)) {
@@ -101,10 +159,6 @@ fn tamper(directory: &Path, change: impl FnOnce(&mut Vec<(Vec<u8>, Vec<u8>)>)) {
         database.insert(key.clone(), raw.clone()).unwrap();
     }
     database.flush().unwrap();
-    drop(database);
-    // sled lets go of its file a little after its handle is gone, and another process is to open it next.
-    let file = std::fs::File::open(directory.join("db")).unwrap();
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
 }
 
 /// Each write is answered before the next, so each has a record of its own.

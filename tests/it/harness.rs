@@ -13,6 +13,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -75,6 +76,25 @@ impl Server {
     }
 }
 
+/// JSON that is posted, and the JSON that comes back, with its status.
+pub async fn post(server: &Server, target: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+    let answer = http(server.addr, "POST", target, &[], body.to_string().as_bytes()).await;
+    (answer.status, answer.json())
+}
+
+/// Whether JSON says nothing: an empty field of a message, or one that has its default.
+pub fn is_empty(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
 /// The defaults on free ports, with a store and with other settings by name.
 pub fn settings(store: &str, others: &[(&str, &str)]) -> Settings {
     let base = [("listen", "127.0.0.1:0"), ("admin-listen", "127.0.0.1:0"), ("store", store)];
@@ -82,6 +102,23 @@ pub fn settings(store: &str, others: &[(&str, &str)]) -> Settings {
         (format!("COUNTERSIGN_{}", key.replace('-', "_").to_uppercase()).into(), (*value).into())
     });
     config::resolve(Layer::default(), None, env).unwrap()
+}
+
+/// A program, with nothing of ours in its environment and nothing to read.
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("COUNTERSIGN_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The program that all of this is about.
+pub fn countersign() -> Command {
+    program(env!("CARGO_BIN_EXE_countersign"))
 }
 
 /// A whole answer.

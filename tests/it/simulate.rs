@@ -5,7 +5,7 @@
 mod machine;
 
 use crate::check::golden;
-use crate::harness::{Server, http};
+use crate::harness::{Server, http, is_empty};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,14 +38,6 @@ pub fn cases() -> Vec<(String, Value)> {
 
 /// Without fields that are empty, and with times of a day in one word.
 fn pruned(value: Value) -> Option<Value> {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Bool(truth) => !truth,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-    };
     let value = match value {
         Value::Array(items) => items.into_iter().map(|item| pruned(item).unwrap_or(json!({}))).collect(),
         Value::Object(fields) => {

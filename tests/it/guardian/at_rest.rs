@@ -1,11 +1,11 @@
 //! Secrets where they are kept: never in the clear, and encrypted anew when keys are rotated.
 
 use super::{KEY, folder};
-use crate::harness::{Server, http, settings};
+use crate::harness::{Server, countersign, http, settings};
 use countersign::app::SystemClock;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 /// Another key than [`KEY`].
@@ -26,14 +26,8 @@ fn holds(all: &[u8], text: &str) -> bool {
 }
 
 fn rotate(store: &str, keys: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COUNTERSIGN_") {
-            command.env_remove(name);
-        }
-    }
     let keys = format!("file:{}", keys.display());
-    command.args(["rotate-keys", "--store", store, "--secrets-keys", &keys]).output().unwrap()
+    countersign().args(["rotate-keys", "--store", store, "--secrets-keys", &keys]).output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

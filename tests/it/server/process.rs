@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::http1;
 use super::probe::Client;
+use crate::harness::{countersign, program};
 
 /// A running binary, killed when the test ends.
 pub struct Process {
@@ -24,32 +25,13 @@ impl Drop for Process {
     }
 }
 
-const SERVE: [&str; 9] = [
-    "serve",
-    "--listen",
-    "127.0.0.1:0",
-    "--admin-listen",
-    "127.0.0.1:0",
-    "--store",
-    "memory:",
-    "--log-format",
-    "json",
-];
-
-pub(super) fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COUNTERSIGN_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
+/// A server of its own on free ports, whose log can be read.
+pub(super) const SERVE: [&str; 7] =
+    ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
 
 impl Process {
     fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = find(&mut log, |line| line["message"] == "serving");
         let addr = |field: &str| line[field].as_str().unwrap().parse().unwrap();
@@ -57,8 +39,13 @@ impl Process {
     }
 
     pub fn serve(flags: &[&str]) -> Self {
-        let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
-        serve.args(SERVE).args(flags);
+        Self::serve_on("memory:", flags)
+    }
+
+    /// The same with a store of its own.
+    pub fn serve_on(store: &str, flags: &[&str]) -> Self {
+        let mut serve = countersign();
+        serve.args(SERVE).args(["--store", store]).args(flags);
         Self::start(serve)
     }
 
@@ -92,7 +79,7 @@ pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool)
 
 /// The exit code of `healthcheck`, and what it says.
 fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
-    let mut check = command(env!("CARGO_BIN_EXE_countersign"));
+    let mut check = countersign();
     let output = check.arg("healthcheck").args(flags).envs(env.iter().copied()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -170,8 +157,11 @@ fn one_line_a_request_and_never_a_payload() {
 
 #[test]
 fn it_gets_over_a_shortage_of_file_descriptors() {
-    let mut limited = command("sh");
-    limited.args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")]).args(SERVE);
+    let mut limited = program("sh");
+    limited
+        .args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")])
+        .args(SERVE)
+        .args(["--store", "memory:"]);
     let mut process = Process::start(limited);
     let many: Vec<_> = (0..64).map(|_| TcpStream::connect(process.addr).unwrap()).collect();
     find(&mut process.log, |line| line["message"] == "cannot accept a connection");
@@ -188,7 +178,7 @@ fn it_gets_over_a_shortage_of_file_descriptors() {
 fn an_address_that_is_taken_is_a_sentence_and_exit_code_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
+    let mut serve = countersign();
     serve.args(["serve", "--listen", &address, "--store", "memory:", "--admin-listen", "127.0.0.1:0"]);
     let output = serve.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -206,8 +196,7 @@ fn usage_errors_have_exit_code_2() {
         (&["serve", "--config", "/no/such/file.toml"], &[], "/no/such/file.toml"),
     ];
     for (args, env, named) in cases {
-        let output =
-            command(env!("CARGO_BIN_EXE_countersign")).args(args).envs(env.iter().copied()).output().unwrap();
+        let output = countersign().args(args).envs(env.iter().copied()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(named), "{said}");

@@ -17,22 +17,23 @@ use tokio_rustls::client::TlsStream;
 use tonic::Code;
 
 use super::probe::{Answer, Client, Server, framed, within};
-use super::process::{Process, command, find};
+use super::process::{Process, SERVE, find};
+use crate::harness::countersign;
 
 /// An authority that exists for one test.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, in PEM.
-struct Identity {
-    cert: String,
-    key: String,
+pub struct Identity {
+    pub cert: String,
+    pub key: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -41,7 +42,7 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    fn sign(&self, common_name: &str, names: Vec<SanType>) -> Identity {
+    pub fn sign(&self, common_name: &str, names: Vec<SanType>) -> Identity {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.subject_alt_names = names;
@@ -49,11 +50,11 @@ impl Authority {
         Identity { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    fn server(&self) -> Identity {
+    pub fn server(&self) -> Identity {
         self.sign("a server", vec![SanType::IpAddress([127, 0, 0, 1].into())])
     }
 
-    fn spiffe(&self, uri: &str) -> Identity {
+    pub fn spiffe(&self, uri: &str) -> Identity {
         self.sign("a client", vec![SanType::URI(uri.try_into().unwrap())])
     }
 }
@@ -330,16 +331,8 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
         (&["--tls-cert", &cert, "--tls-key", &cert], 1, "there is no private key"),
     ];
     for (flags, code, said) in cases {
-        let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
-        serve.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--store",
-            "memory:",
-        ]);
+        let mut serve = countersign();
+        serve.args(SERVE).args(["--store", "memory:"]);
         let output = serve.args(flags).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(code) && text.contains(said), "{flags:?}: {text}");
@@ -347,12 +340,7 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
 }
 
 fn dev_cert(directory: &Path) -> std::process::Output {
-    command(env!("CARGO_BIN_EXE_countersign"))
-        .arg("dev-cert")
-        .arg(directory)
-        .stdout(std::process::Stdio::piped())
-        .output()
-        .unwrap()
+    countersign().arg("dev-cert").arg(directory).output().unwrap()
 }
 
 #[test]
