@@ -31,31 +31,78 @@ pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32) -> Result<(), Status> 
     Ok(())
 }
 
-/// How much of the body of a refused request is read, and thrown away.
+/// How much of a body that nobody reads is read nevertheless, and thrown away.
 const DISCARDED_MAX_BYTES: usize = 64 * 1024;
 /// How long it may take to come.
 const DISCARDED_MAX_SECONDS: u64 = 2;
 
-/// Lets the body of a request that was refused arrive, within bounds, while the refusal is on its way.
+/// The body of a request, of which what nobody reads still arrives, within bounds, while the answer is on its way. Whoever
+/// refuses a request, at whatever place, need not think of its body.
 ///
 /// A body that nobody takes makes HTTP/2 reset the stream, and what then still arrives counts as a fault of the peer; a few
 /// dozen of those end the connection, with every other call on it.
-pub(crate) fn discard<B>(mut body: B)
+#[derive(Debug)]
+pub(crate) struct Arriving<B>(Option<B>)
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static;
+
+impl<B> Arriving<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    if body.is_end_stream() {
-        return;
+    pub(crate) fn new(body: B) -> Self {
+        Self(Some(body))
     }
-    let rest = async move {
-        let mut bytes = 0;
-        while bytes <= DISCARDED_MAX_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
+}
+
+impl<B> Drop for Arriving<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    fn drop(&mut self) {
+        let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        // When the runtime ends, so do its connections.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let rest = async move {
+            let mut bytes = 0;
+            while bytes <= DISCARDED_MAX_BYTES
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+            }
+        };
+        let most = Duration::from_secs(DISCARDED_MAX_SECONDS);
+        runtime.spawn(async move { tokio::time::timeout(most, rest).await });
+    }
+}
+
+impl<B> Body for Arriving<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let polled = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(polled, Some(Ok(_))) {
+            // It has come to its end, or never will.
+            self.0 = None;
         }
-    };
-    tokio::spawn(tokio::time::timeout(Duration::from_secs(DISCARDED_MAX_SECONDS), rest));
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
 }
 
 /// Counts what is being worked on, and refuses what is too much.

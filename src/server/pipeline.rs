@@ -24,7 +24,7 @@ use super::admission::{self, Wanted};
 use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
-use super::limits::{self, Bounded, Gate};
+use super::limits::{self, Arriving, Bounded, Gate};
 use super::pages::Pages;
 use super::{deadline, request_id, token};
 use crate::app::{App, Attempt};
@@ -61,7 +61,7 @@ impl Pipeline {
     /// One request, from its head to the head of its answer. The rest of the call happens in [`Answer`].
     pub(crate) async fn call<B>(
         &self,
-        mut request: Request<B>,
+        request: Request<B>,
         connection: &Arc<Connection>,
         in_flight: InFlight,
         peer: SocketAddr,
@@ -71,6 +71,7 @@ impl Pipeline {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let started = Instant::now();
+        let mut request = request.map(Arriving::new);
         let id = request_id::of(request.headers());
         let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
         rpc.metrics.started();
@@ -129,14 +130,7 @@ impl Pipeline {
             app.audit_failed(&denied(ending.principal(), method, status));
         }
         // Only who is let in may learn what there is and what there is not.
-        let admitted = admitted.and_then(|pass| Ok((pass, target.as_ref().map_err(Status::clone)?)));
-        let (of_principal, target) = match admitted {
-            Ok(admitted) => admitted,
-            Err(status) => {
-                limits::discard(request.into_body());
-                return Err(status);
-            }
-        };
+        let (of_principal, target) = (admitted?, target.as_ref().map_err(Status::clone)?);
         let streams = rpc.streaming;
         let time = deadline::of(request.headers(), self.request_deadline)?;
         // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,

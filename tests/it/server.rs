@@ -1,11 +1,12 @@
 //! The frame over real sockets, with a service of the tests' own inside it.
 
 mod age;
+mod bodies;
 mod drain;
 mod limits;
 mod probe;
 pub mod process;
-mod tls;
+pub mod tls;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
