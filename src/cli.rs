@@ -7,9 +7,11 @@ mod check;
 mod client;
 mod descriptors;
 mod dev_cert;
+mod entries;
 mod export;
 mod healthcheck;
 mod import;
+mod per_dialect;
 mod remote;
 mod revisions;
 mod rotate_keys;
@@ -46,7 +48,7 @@ enum Command {
     Audit(audit::Args),
     /// Compile policies in files without a server, and say what is wrong with them and where.
     Check(check::Args),
-    /// Make credentials for programs that fetch their tokens at /auth/v1/token.
+    /// Make, list and revoke credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
     /// Write the protos of this build as a descriptor set.
     Descriptors(descriptors::Args),
@@ -68,7 +70,7 @@ enum Command {
     Simulate(simulate::Args),
     /// Run the tests that are kept beside policies, without a server.
     Test(test::Args),
-    /// Make static bearer tokens.
+    /// Make, list and revoke static bearer tokens.
     Token(token::Args),
 }
 

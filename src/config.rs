@@ -359,7 +359,8 @@ impl Settings {
             if !address.ip().to_canonical().is_loopback() {
                 let problem = format!(
                     "{address} can be reached from other machines, and no authentication is configured: set \
-                     tokens-file, clients-file or tls-client-ca (docs/auth.md), or insecure-no-auth if everybody may do everything"
+                     tokens-file, clients-file, tls-client-ca, xfcc-peers or an [[auth.issuer]] (docs/auth.md), or \
+                     insecure-no-auth if everybody may do everything"
                 );
                 return Err(Error::Value { name: name.into(), problem });
             }

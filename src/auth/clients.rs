@@ -9,8 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::entries::{Entry, parse};
 use super::tokens::{NAME_MAX_BYTES, sane};
-use super::{Digest, Role, Secret};
+use super::{Digest, Moment, Role, Secret};
 
 /// What every secret begins with.
 const SECRET_PREFIX: &str = "secret-token:conductorone.com:v1:";
@@ -35,9 +36,45 @@ pub struct Client {
     pub public_key: String,
     /// Of the secret, for clients that send it as it is.
     pub secret_sha256: Digest,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Moment>,
+    /// From when on it counts no more, and neither do tokens that it was given. `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
+}
+
+impl Entry for Client {
+    const KEY: &'static str = "client";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    fn created(&self) -> Option<Moment> {
+        self.created
+    }
+
+    fn expires(&self) -> Option<Moment> {
+        self.expires
+    }
+
+    fn check(text: &str) -> Result<(), String> {
+        Clients::parse(text).map(drop)
+    }
 }
 
 impl Client {
+    /// How long it still counts at `now`, in seconds; `None` for one that has ended.
+    pub(super) fn left(&self, now: i64) -> Option<i64> {
+        let end = self.expires.map_or(i64::MAX, Moment::seconds);
+        Some(end.saturating_sub(now)).filter(|left| *left > 0)
+    }
+
     /// A new client of a name, for a service that is reached at `host` (with its port, if it is not 443), and its secret.
     /// Nobody can make the secret again.
     ///
@@ -65,7 +102,7 @@ impl Client {
             return Err(format!("the id {id} is longer than {NAME_MAX_BYTES} bytes"));
         }
         let secret_sha256 = Digest::of(secret.reveal());
-        Ok((Client { id, roles, public_key, secret_sha256 }, secret))
+        Ok((Client { id, roles, public_key, secret_sha256, created: None, expires: None }, secret))
     }
 }
 
@@ -92,18 +129,10 @@ pub struct Clients {
     entries: Vec<Client>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(default)]
-    client: Vec<Client>,
-}
-
 impl Clients {
     /// Reads the text of a clients file.
     pub fn parse(text: &str) -> Result<Clients, String> {
-        let written: Written = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        let mut entries = written.client;
+        let mut entries: Vec<Client> = parse(text)?;
         if entries.len() > CLIENTS_MAX {
             return Err(format!("more than {CLIENTS_MAX} clients"));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Roles;
 
 /// What stands between a caller and an operation. The text of an error is for the log; what the caller reads is the
-/// server's to say, and is the same for every credential that does not count.
+/// server's to say, and is the same for every credential that never counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// No credential came with the call. The caller should send one.
@@ -14,6 +14,9 @@ pub enum Denied {
     /// A credential came and does not count. The caller should get another.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A credential came that was a good one, and has ended. Only who has all of it hears this. The caller should get another.
+    #[error("{0}")]
+    Expired(&'static str),
     /// The principal has none of these roles. Somebody has to give it one.
     #[error("needs the role {needs}")]
     Forbidden { needs: Roles },

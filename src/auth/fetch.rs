@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, StatusCode, Uri, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -93,7 +94,11 @@ impl Fetch {
         if response.status() != StatusCode::OK {
             return Err(format!("the answer is {}", response.status()));
         }
-        let body = Limited::new(response.into_body(), DOCUMENT_MAX_BYTES).collect().await.map_err(text)?;
+        let body = response.into_body();
+        if body.size_hint().lower() > DOCUMENT_MAX_BYTES as u64 {
+            return Err(format!("the answer is larger than {DOCUMENT_MAX_BYTES} bytes"));
+        }
+        let body = Limited::new(body, DOCUMENT_MAX_BYTES).collect().await.map_err(text)?;
         String::from_utf8(body.to_bytes().into()).map_err(text)
     }
 }
@@ -129,4 +134,32 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(text)?.with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clock stands still but for those who wait for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_not_waited_for() {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        // The kernel takes the connection; nobody ever reads from it.
+        let fetch = Fetch::new(&format!("http://127.0.0.1:{port}/keys"), None).unwrap();
+        let error = fetch.get().await.unwrap_err();
+        assert!(error.contains("no answer within 5 s"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_taken_in_the_clear_from_this_machine_only() {
+        for url in ["http://127.0.0.1/keys", "http://localhost:8080/keys", "http://[::1]/keys"] {
+            assert!(Fetch::new(url, None).is_ok(), "{url}");
+        }
+        for url in
+            ["http://id.example.org/keys", "http://127.0.0.1.example.org/", "ftp://127.0.0.1/", "keys", ""]
+        {
+            assert!(Fetch::new(url, None).is_err(), "{url}");
+        }
+    }
 }

@@ -225,7 +225,8 @@ impl Granter {
             }
         }
         let client = client.ok_or(GrantError::InvalidClient("no such client"))?;
-        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
+        let left = client.left(now).ok_or(GrantError::InvalidClient("the client has expired"))?;
+        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX).min(left);
         self.token(format!("client:{}", client.id), Vec::new(), lifetime, now)
     }
 
@@ -333,7 +334,11 @@ impl Granter {
     pub(super) fn principal(&self, token: &str, now: i64) -> Result<Principal, &'static str> {
         let claims = self.tokens.open(token, now)?;
         let roles = match claims.sub.strip_prefix("client:") {
-            Some(id) => self.find(id).ok_or("the client of the access token is gone")?.roles,
+            Some(id) => {
+                let client = self.find(id).ok_or("the client of the access token is gone")?;
+                client.left(now).ok_or("the client of the access token has expired")?;
+                client.roles
+            }
             None => claims.roles,
         };
         Ok(Principal::new(claims.sub, Roles::of(&roles)))

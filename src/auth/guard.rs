@@ -193,7 +193,7 @@ impl Guard {
     /// When there were too many.
     fn failed(&self, denied: &Denied, peer: Option<IpAddr>) -> Result<(), Denied> {
         match (&self.checks, denied, peer) {
-            (Some(checks), Denied::Missing | Denied::Invalid(_), Some(peer)) => {
+            (Some(checks), Denied::Missing | Denied::Invalid(_) | Denied::Expired(_), Some(peer)) => {
                 checks.failures.count(peer, Instant::now())
             }
             _ => Ok(()),
@@ -262,12 +262,10 @@ impl Checks {
             let subject = Box::pin(self.issuers.subject(token, &self.tables, now)).await?;
             return Ok(subject.principal);
         }
-        if let Some(tokens) = &self.tokens
-            && let Some(principal) = tokens.current().find(token)
-        {
-            return Ok(principal.clone());
+        match &self.tokens {
+            Some(tokens) => tokens.current().find(token, now).cloned(),
+            None => Err(Denied::Invalid("the token is not known")),
         }
-        Err(Denied::Invalid("the token is not known"))
     }
 }
 

@@ -158,3 +158,69 @@ impl Remote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+    /// A set of keys of these ids, which are all the same.
+    fn set(ids: &[&str]) -> String {
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": KEY, "kid": id}))
+            .collect();
+        serde_json::json!({ "keys": keys }).to_string()
+    }
+
+    /// Says the text, and counts how often it was asked.
+    async fn issuer(says: Arc<Mutex<String>>, asked: Arc<AtomicUsize>) -> Remote {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", socket.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = socket.accept().await {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 1024]).await;
+                let body = says.lock().unwrap().clone();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+            }
+        });
+        match Keys::open(&url, None).unwrap() {
+            Keys::Remote(remote) => remote,
+            Keys::File(_) => panic!("a URL is no file"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_looked_for_again_but_not_at_once() {
+        let (says, asked) = (Arc::new(Mutex::new(set(&["a"]))), Arc::new(AtomicUsize::new(0)));
+        let remote = issuer(Arc::clone(&says), Arc::clone(&asked)).await;
+        let found = async |id: &str| {
+            let found = remote.find(Some(id), Algorithm::EdDSA).await.map(|keys| keys.len());
+            (found, asked.load(Ordering::SeqCst))
+        };
+        // As if the last attempt had been so long ago.
+        let later = async |seconds: u64| {
+            let ago = Instant::now().checked_sub(Duration::from_secs(seconds));
+            *remote.tried.lock().await = Some(ago.unwrap());
+        };
+        assert_eq!(found("a").await, (Ok(1), 1));
+        *says.lock().unwrap() = set(&["b"]);
+        assert_eq!(found("b").await, (Ok(0), 1), "it was only just looked for");
+        later(FETCH_PAUSE_SECONDS - 5).await;
+        assert_eq!(found("b").await, (Ok(0), 1));
+        later(FETCH_PAUSE_SECONDS).await;
+        assert_eq!(found("b").await, (Ok(1), 2));
+        assert_eq!(found("a").await, (Ok(0), 2), "the issuer took it back");
+        // What cannot be read changes nothing.
+        *says.lock().unwrap() = "nothing".to_owned();
+        later(FETCH_PAUSE_SECONDS).await;
+        assert_eq!(found("c").await, (Ok(0), 3));
+        assert_eq!(found("b").await, (Ok(1), 3));
+    }
+}

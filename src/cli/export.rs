@@ -13,8 +13,9 @@ use prost::Message;
 use tonic::Code;
 
 use super::Failure;
-use super::check::tree_of_json;
+use super::check::{Name, tree_of_json};
 use super::import::list_c1;
+use super::per_dialect::PerDialect;
 use super::remote::{self, ANSWER_MAX_BYTES, Remote, refusal};
 use super::terminal::printable;
 use crate::gateway::Style;
@@ -39,20 +40,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    dialect: Dialect,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Dialect {
-    /// The latest versions of Guardian's policies, in its file format.
-    Guardian(What),
-    /// ConductorOne's policies that are not deleted.
-    C1(What),
+    dialect: PerDialect<What>,
 }
 
 #[derive(Debug, clap::Args)]
 struct What {
-    /// The policies; all without any.
+    /// The policies; without any, all that are not deleted. Of Guardian's, the latest versions.
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// A file for each policy in this directory, named by its id, instead of all on standard output.
@@ -72,10 +65,8 @@ struct Exported {
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let (what, is_guardian) = match args.dialect {
-        Dialect::Guardian(what) => (what, true),
-        Dialect::C1(what) => (what, false),
-    };
+    let (name, what) = args.dialect.split();
+    let is_guardian = name == Name::Guardian;
     let remote = what.remote.connect(env)?;
     let policies = if is_guardian { guardian(&remote, &what.ids)? } else { c1(&remote, &what.ids)? };
     let layout = what.format.unwrap_or(if is_guardian { Layout::Yaml } else { Layout::Json });

@@ -12,7 +12,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use super::Failure;
-use super::check::{Dialects, Document, Name, Severity, documents};
+use super::check::{Dialects, Document, Severity, documents};
+use super::per_dialect::PerDialect;
 use super::remote;
 use super::terminal::printable;
 use crate::policy::guardian::Surroundings;
@@ -22,15 +23,7 @@ use crate::workflow::Nobody;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    dialect: Dialect,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Dialect {
-    /// Policies in Guardian's file format, YAML or JSON.
-    Guardian(Files),
-    /// Policies of ConductorOne, as JSON or YAML: a list, a search answer, or single ones.
-    C1(Files),
+    dialect: PerDialect<Files>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,10 +43,7 @@ struct Files {
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let (name, files) = match args.dialect {
-        Dialect::Guardian(files) => (Name::Guardian, files),
-        Dialect::C1(files) => (Name::C1, files),
-    };
+    let (name, files) = args.dialect.split();
     let dialects = Dialects::new(Some(name), Nobody::default(), Surroundings::default(), true);
     let dialects = dialects.map_err(Failure::usage)?;
     let mut all = Vec::new();

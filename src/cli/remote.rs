@@ -1,17 +1,17 @@
 //! The connection to a running service that every command shares which is a client of one: `--server`, `--token`, `--ca`,
-//! how long is waited, and how a refusal is told. Knows no RPC; a command hands [`Remote::service`] to the generated client
+//! `--cert`, `--key`, how long is waited, and how a refusal is told. Knows no RPC; a command hands [`Remote::service`] to the generated client
 //! that it needs, and its calls to [`Remote::call`].
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
@@ -26,8 +26,8 @@ const ANSWER_MAX_S: u64 = 30;
 /// The largest answer that is taken; the service gives no larger one. A generated client is told by
 /// `max_decoding_message_size`.
 pub(super) const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The largest file of certificates.
-const CA_MAX_BYTES: u64 = 1024 * 1024;
+/// The largest file of certificates, or of a key.
+const PEM_MAX_BYTES: u64 = 1024 * 1024;
 /// Where a service listens that was told nothing.
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
 /// What a URL has to look like.
@@ -53,6 +53,12 @@ pub(super) struct Credentials {
     /// With https: the certificates (PEM) of the authorities to trust, instead of those of the system.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// With https: the certificate (PEM) to be known by, and those that lead from it to an authority of the server's.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key (PEM) of --cert.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
 }
 
 /// A bearer token, which nothing prints.
@@ -129,13 +135,13 @@ impl Remote {
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Remote, Failure> {
         let env: Vec<_> = env.into_iter().collect();
-        let token = match (credentials.token, variable(&env, ENV_TOKEN)?) {
+        let token = match (&credentials.token, variable(&env, ENV_TOKEN)?) {
             (None, Some(text)) => {
                 Some(text.parse().map_err(|e| Failure::usage(format!("{ENV_TOKEN}: {e}")))?)
             }
-            (given, _) => given,
+            (given, _) => given.clone(),
         };
-        let endpoint = endpoint(&url, credentials.ca)?;
+        let endpoint = endpoint(&url, &credentials)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::usage)?;
         let channel = runtime.block_on(endpoint.connect());
@@ -208,7 +214,7 @@ fn name(code: Code) -> &'static str {
 }
 
 /// How to reach `url`.
-fn endpoint(url: &str, ca: Option<PathBuf>) -> Result<Endpoint, Failure> {
+fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
     let none_of_ours = || Failure::usage(format!("--server {}: expected {URL_FORM}", printable(url)));
     let uri: Uri = url.parse().map_err(|_| none_of_ours())?;
     let plain_path = matches!(uri.path(), "" | "/") && uri.query().is_none();
@@ -224,32 +230,48 @@ fn endpoint(url: &str, ca: Option<PathBuf>) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::from(uri)
         .connect_timeout(Duration::from_secs(CONNECT_MAX_S))
         .timeout(Duration::from_secs(ANSWER_MAX_S));
-    match (secure, ca) {
-        (false, None) => Ok(endpoint),
-        (false, Some(_)) => Err(Failure::usage("--ca is for a server at https://")),
-        (true, ca) => {
-            let tls = ClientTlsConfig::new();
-            let tls = match ca {
-                None => tls.with_native_roots(),
-                Some(file) => tls.ca_certificate(certificates(&file)?),
-            };
-            endpoint.tls_config(tls).map_err(|error| Failure::usage(format!("TLS: {}", with_causes(&error))))
+    match (secure, &credentials.ca, &credentials.cert) {
+        (false, None, None) => Ok(endpoint),
+        (false, Some(_), _) => Err(Failure::usage("--ca is for a server at https://")),
+        (false, _, Some(_)) => Err(Failure::usage("--cert is for a server at https://")),
+        (true, ..) => {
+            let tls = endpoint.tls_config(tls(credentials)?);
+            tls.map_err(|error| Failure::usage(format!("TLS: {}", with_causes(&error))))
         }
     }
 }
 
-fn certificates(file: &std::path::Path) -> Result<Certificate, Failure> {
+/// Whom to trust, and which certificate to show.
+fn tls(credentials: &Credentials) -> Result<ClientTlsConfig, Failure> {
+    let tls = match &credentials.ca {
+        None => ClientTlsConfig::new().with_native_roots(),
+        Some(file) => {
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates("--ca", file)?))
+        }
+    };
+    let (Some(cert), Some(key)) = (&credentials.cert, &credentials.key) else { return Ok(tls) };
+    let chain = certificates("--cert", cert)?;
+    let key = pem("--key", key, b"PRIVATE KEY-----", "there is no private key in this file")?;
+    Ok(tls.identity(Identity::from_pem(chain, key)))
+}
+
+/// A file of certificates. Whoever trusts nobody, or shows nothing, finds out only by a handshake that fails.
+fn certificates(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    pem(flag, file, b"-----BEGIN CERTIFICATE-----", "there is no certificate in this file")
+}
+
+/// A file that has something in PEM, whose line has this `mark`.
+fn pem(flag: &str, file: &Path, mark: &[u8], lacks: &str) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
     let failed =
-        |problem: &dyn std::fmt::Display| Failure::usage(format!("--ca {}: {problem}", file.display()));
+        |problem: &dyn std::fmt::Display| Failure::usage(format!("{flag} {}: {problem}", file.display()));
     let mut pem = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| failed(&error))?;
-    opened.take(CA_MAX_BYTES).read_to_end(&mut pem).map_err(|error| failed(&error))?;
-    // Whoever trusts nobody finds out only by a handshake that fails.
-    if !pem.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") {
-        return Err(failed(&"there is no certificate in this file"));
+    opened.take(PEM_MAX_BYTES).read_to_end(&mut pem).map_err(|error| failed(&error))?;
+    if !pem.windows(mark.len()).any(|part| part == mark) {
+        return Err(failed(&lacks));
     }
-    Ok(Certificate::from_pem(pem))
+    Ok(pem)
 }
 
 /// The value of an environment variable; one that is empty counts as not set.

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use clap::ValueEnum;
 use prost::{Message as _, Name as _};
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::Failure;
+use super::check::Name;
 use super::remote::{self, ANSWER_MAX_BYTES, Remote, Service, refusal};
 use super::terminal::printable;
 use crate::pb;
@@ -42,16 +42,10 @@ pub(super) struct Args {
     #[arg(long, requires = "rollback")]
     validate_only: bool,
     /// Whose policy it is, if both dialects have one of this id.
-    #[arg(long)]
-    dialect: Option<Dialect>,
+    #[arg(long, value_enum)]
+    dialect: Option<Name>,
     #[command(flatten)]
     remote: remote::Args,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Dialect {
-    C1,
-    Guardian,
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
@@ -60,8 +54,8 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
     let client = RevisionsClient::new(remote.service()).max_decoding_message_size(ANSWER_MAX_BYTES);
     let dialect = match dialect {
         None => PolicyDialect::Unspecified,
-        Some(Dialect::C1) => PolicyDialect::C1,
-        Some(Dialect::Guardian) => PolicyDialect::Guardian,
+        Some(Name::C1) => PolicyDialect::C1,
+        Some(Name::Guardian) => PolicyDialect::Guardian,
     };
     let mut policy = Policy { client, remote, id, dialect: dialect.into() };
     match (show, rollback) {

@@ -1,43 +1,39 @@
-//! `countersign token`: makes static bearer tokens. The token is printed once; the file has its digest.
+//! `countersign token`: static bearer tokens. A token is printed once, when it is made; the file has its digest.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use super::Failure;
-use crate::auth::{Digest, Role, Secret, StaticToken, Tokens, append};
+use super::entries::{Existing, New, add};
+use crate::auth::StaticToken;
 
 /// The arguments of `token`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
+    /// The tokens file, as `serve --tokens-file` reads it.
+    #[arg(long, global = true, default_value = "countersign-tokens.toml", value_name = "FILE")]
+    file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a token, print it, and add its digest to the tokens file.
-    Create(Create),
-}
-
-#[derive(Debug, clap::Args)]
-struct Create {
-    /// Whose it is. Logs and revisions name its holder `token:NAME`.
-    #[arg(long)]
-    name: String,
-    /// What its holder may do: viewer, editor, admin or auditor. May be given more than once.
-    #[arg(long = "role", required = true, value_name = "ROLE")]
-    roles: Vec<Role>,
-    /// The tokens file, as `serve --tokens-file` reads it. Made if it is not there.
-    #[arg(long, default_value = "countersign-tokens.toml", value_name = "FILE")]
-    file: PathBuf,
+    /// Make a token, print it, and add its digest to the file, which is made if it is not there.
+    Create(New),
+    #[command(flatten)]
+    Existing(Existing),
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let Command::Create(Create { name, roles, file }) = args.command;
-    let token = Secret::random(Tokens::PREFIX).map_err(Failure::failed)?;
-    let entry = StaticToken { name, roles, sha256: Digest::of(token.reveal()) };
-    append(&file, "token", &entry, Tokens::parse).map_err(Failure::failed)?;
-    println!("{}", token.reveal());
+    let new = match args.command {
+        Command::Create(new) => new,
+        Command::Existing(existing) => return existing.run::<StaticToken>(args.file),
+    };
+    let (created, expires) = new.life()?;
+    let (token, secret) = StaticToken::new(&new.name, new.roles).map_err(Failure::failed)?;
+    add(&args.file, &StaticToken { created, expires, ..token })?;
+    println!("{}", secret.reveal());
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! is decoded, and makes the statuses of those that stay outside.
 //!
 //! To who is not let in, everything looks the same: a path that is there, one that is not, and every credential that does not
-//! count. Why it does not is in the log.
+//! count, but for one that did until it expired. Why it does not is in the log.
 
 use std::net::IpAddr;
 
@@ -20,6 +20,8 @@ use crate::telemetry;
 const DOMAIN: &str = "countersign";
 /// What Guardian says, and so what every face says.
 const UNAUTHENTICATED: &str = "invalid authentication credentials";
+/// What who had a good credential hears.
+const EXPIRED: &str = "the credential has expired";
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +103,7 @@ pub(crate) fn status(denied: &Denied) -> Status {
         Denied::Missing | Denied::Invalid(_) => {
             with(Code::Unauthenticated, UNAUTHENTICATED, info("CREDENTIAL_INVALID"))
         }
+        Denied::Expired(_) => with(Code::Unauthenticated, EXPIRED, info("CREDENTIAL_EXPIRED")),
         Denied::Forbidden { needs } if needs.is_empty() => {
             with(Code::PermissionDenied, "nobody may call this method", info("ROLE_MISSING"))
         }

@@ -2,12 +2,14 @@
 
 mod endpoint;
 mod files;
+mod issuers;
 mod jwt;
+mod lifetimes;
 mod limits;
 mod matrix;
 
 use bytes::Bytes;
-use countersign::auth::{Client, Clients, Digest, Role, Secret, StaticToken, Tokens, append};
+use countersign::auth::{Client, Role, StaticToken, append};
 use countersign::config::{self, Layer, Settings};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -38,17 +40,15 @@ impl Files {
 
     /// A token of these roles; the principal is `token:NAME`.
     pub fn token(&self, name: &str, roles: &[Role]) -> String {
-        let token = Secret::random(Tokens::PREFIX).unwrap();
-        let sha256 = Digest::of(token.reveal());
-        let entry = StaticToken { name: name.to_owned(), roles: roles.to_vec(), sha256 };
-        append(&self.path("tokens"), "token", &entry, Tokens::parse).unwrap();
+        let (entry, token) = StaticToken::new(name, roles.to_vec()).unwrap();
+        append(&self.path("tokens"), &entry).unwrap();
         token.reveal().to_owned()
     }
 
     /// A client of these roles, and its secret.
     pub fn client(&self, name: &str, roles: &[Role]) -> (Client, String) {
         let (client, secret) = Client::new(name, "127.0.0.1", roles.to_vec()).unwrap();
-        append(&self.path("clients"), "client", &client, Clients::parse).unwrap();
+        append(&self.path("clients"), &client).unwrap();
         (client, secret.reveal().to_owned())
     }
 

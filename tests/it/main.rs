@@ -32,6 +32,7 @@ mod packaging;
 mod races;
 mod readme;
 mod reference;
+mod remote;
 mod scenario;
 mod scenarios;
 mod server;

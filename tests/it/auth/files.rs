@@ -1,6 +1,5 @@
 //! The command line that makes credentials, the files that are read again, the settings around them, and what never shows.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use countersign::app::SystemClock;
@@ -8,11 +7,10 @@ use countersign::auth::Role;
 use countersign::config::{self, Layer};
 
 use super::{Connection, Files, OFTEN, access_token, bearer};
-use crate::harness::{PATIENCE, Server, http, revisions};
+use crate::harness::{self, PATIENCE, Server, http, revisions};
 
-fn countersign(args: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    let output = command.args(args).env_remove("COUNTERSIGN_CONFIG").output().unwrap();
+pub fn countersign(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = harness::countersign().args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -58,7 +56,7 @@ async fn what_the_command_line_makes_lets_in() {
 }
 
 /// Waits until a token is let in, or is not any more.
-async fn until(connection: &Connection, token: &str, status: u16) {
+pub async fn until(connection: &Connection, token: &str, status: u16) {
     let wait = async {
         while connection.send("GET", "/api/v1/policies", &[bearer(token)], b"").await.status != status {}
     };
@@ -127,12 +125,27 @@ fn a_wide_address_needs_an_authenticator_or_a_word() {
     for wide in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1"] {
         for setting in ["listen", "raystack-grpc-listen"] {
             let error = resolve(&[(setting, wide)]).unwrap_err().to_string();
-            assert!(error.contains(setting) && error.contains("insecure-no-auth"), "{error}");
+            for named in [
+                "insecure-no-auth",
+                "tokens-file",
+                "clients-file",
+                "tls-client-ca",
+                "xfcc-peers",
+                "auth.issuer",
+            ] {
+                assert!(error.contains(setting) && error.contains(named), "{named}: {error}");
+            }
             assert!(resolve(&[(setting, wide), ("insecure-no-auth", "true")]).is_ok());
             assert!(resolve(&[(setting, wide), ("tokens-file", &tokens)]).is_ok());
             assert!(resolve(&[(setting, wide), ("clients-file", "x")]).is_ok());
+            assert!(resolve(&[(setting, wide), ("xfcc-peers", "10.0.0.0/8")]).is_ok());
+            let tls = [("tls-cert", "x"), ("tls-key", "x"), ("tls-client-ca", "x")];
+            assert!(resolve(&[&[(setting, wide)], tls.as_slice()].concat()).is_ok());
         }
     }
+    let issuer = "listen = '0.0.0.0:1'\n[[auth.issuer]]\nissuer = 'i'\naudiences = ['a']\njwks = 'file:x'\n";
+    std::fs::write(files.path("issuer"), issuer).unwrap();
+    assert!(config::resolve(Layer::default(), Some(files.path("issuer")), []).is_ok());
     let (code, _, error) = countersign(&["serve", "--listen", "0.0.0.0:0"]);
     assert!(code == Some(2) && error.contains("insecure-no-auth"), "{error}");
     let (code, printed, error) =
