@@ -54,7 +54,8 @@ pub struct Stored {
 
 /// Makes a policy of ConductorOne's shape.
 pub fn store(server: &Process) -> Result<Stored, Fault> {
-    let creates = Http2::grpc(server.addr, CREATE, &message("c1.api.policy.v1.CreatePolicyRequest", POLICY)?)?;
+    let creates =
+        Http2::grpc(server.addr, CREATE, &message("c1.api.policy.v1.CreatePolicyRequest", POLICY)?)?;
     let answer = once(&creates)?;
     let policy = CreatePolicyResponse::decode(answer.as_slice())?.policy.ok_or("no policy was answered")?;
     let get = GetPolicyRequest { id: policy.id.clone() }.encode_to_vec();
@@ -74,8 +75,8 @@ pub fn store_guardian(server: &Process) -> Result<Stored, Fault> {
     let answer = once(&creates)?;
     let made = guardian::CreatePolicyResponse::decode(answer.as_slice())?;
     let policy = made.policy.ok_or("no policy was answered")?;
-    let get =
-        guardian::GetPolicyRequest { id: policy.id.clone(), ..guardian::GetPolicyRequest::default() }.encode_to_vec();
+    let get = guardian::GetPolicyRequest { id: policy.id.clone(), ..guardian::GetPolicyRequest::default() }
+        .encode_to_vec();
     let path = format!("/api/v1beta1/policies/{}/versions/1", policy.id);
     let gets = Http2::grpc(server.addr, GUARDIAN_GET, &get)?;
     Ok(Stored { creates, gets, get, policy: policy.encode_to_vec(), path })

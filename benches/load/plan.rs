@@ -127,7 +127,8 @@ fn writes<'a>(
     let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
         Figure::new("`Create`, gRPC", Some(server), stored.creates.clone()).against(SLED, Some(0.5)),
-        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone()).against(SLED, Some(0.5)),
+        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone())
+            .against(SLED, Some(0.5)),
         Figure::new(SLED, None, sled).against(FILE, None),
         Figure::new(FILE, None, file),
     ])

@@ -292,11 +292,16 @@ impl Committer {
             Err(AppendError::Refused(why)) => format!("the disk refused a write: {why}"),
             Err(AppendError::Unconfirmed(why)) => format!("the disk did not confirm a write: {why}"),
         };
+        Err(self.refuse(why))
+    }
+
+    /// From now on nothing is committed, because of this.
+    fn refuse(&mut self, why: String) -> Error {
         tracing::error!(reason = %why, "the store takes no writes any more");
         self.parts.shared.health.send_replace(Health::NotReady { why: why.clone() });
         let refusal = Error::NotReady { why };
         self.refusal = Some(refusal.clone());
-        Err(refusal)
+        refusal
     }
 
     /// Has the epoch moved to the disk engine, once the one before is there, and begins the next.
@@ -304,8 +309,8 @@ impl Committer {
         self.parts.checkpoints.wait_until_idle()?;
         let table = self.parts.shared.freeze();
         self.parts.checkpoints.begin(Epoch { table, mark: self.parts.log.mark() });
-        self.parts.log.begin_epoch();
-        Ok(())
+        let begun = self.parts.log.begin_epoch();
+        begun.map_err(|error| self.refuse(format!("the log cannot be gone on with: {error}")))
     }
 
     /// Lets readers see the group that is now durable.

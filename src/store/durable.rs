@@ -44,7 +44,7 @@ impl Durable {
         let disk = Arc::new(disk);
         let shared = Arc::new(Shared::new(disk.clone(), mark.revision));
         let parts = Parts {
-            log: Log::after(mark, files, options.device, options.log_bytes),
+            log: Log::after(mark, files, options.device, options.log_bytes).map_err(io_error)?,
             checkpoints: Checkpoints::start(disk.clone(), shared.clone()).map_err(io_error)?,
             disk,
             shared: shared.clone(),

@@ -26,7 +26,8 @@ pub(super) trait Records {
     /// The encoded record under `key`.
     fn raw(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// The encoded records of `range`, in this direction.
-    fn raw_range<'a>(&'a self, range: &KeyRange, direction: Direction) -> Box<dyn Iterator<Item = Item> + 'a>;
+    fn raw_range<'a>(&'a self, range: &KeyRange, direction: Direction)
+    -> Box<dyn Iterator<Item = Item> + 'a>;
 }
 
 /// Tables over a disk engine, the newest first.
@@ -92,7 +93,9 @@ impl Merged<'_> {
         }
         let (index, key) = next?;
         let older = self.layers.iter_mut().skip(index + 1);
-        older.for_each(|layer| drop(layer.next_if(|item| item.as_ref().is_ok_and(|(other, _)| *other == key))));
+        older.for_each(|layer| {
+            drop(layer.next_if(|item| item.as_ref().is_ok_and(|(other, _)| *other == key)))
+        });
         self.layers.get_mut(index)?.next()
     }
 }

@@ -3,7 +3,7 @@
 //! Two files take turns. Groups are appended to one of them as frames, each synced before it counts; when it is full the
 //! other one is begun, and what the first holds is moved into the disk engine meanwhile (`checkpoint`). An *epoch* is one
 //! turn of one file: epoch `n` is in `log.0` if `n` is even, else in `log.1`. A file is written over from its start and
-//! never cut, so that in its second turn an append changes nothing but data, which is what makes the sync short.
+//! never cut, and grows in steps, so that an append seldom changes anything but data, which is what makes the sync short.
 //!
 //! A frame, numbers big-endian:
 //!
@@ -33,6 +33,8 @@ const HEADER_BYTES: usize = 48;
 /// What the checksum is over begins behind it.
 const CHECKED_FROM: usize = 12;
 const ALIGNMENT_BYTES: usize = 16;
+/// A file grows by so much: when it does, a sync has to write how long it is.
+const GROWTH_BYTES: u64 = 64 * 1024;
 /// In place of the length of a record: the key was deleted.
 const DELETED: u32 = u32::MAX;
 /// A longer file is not one of ours: an epoch ends at some megabytes, and a group is some megabytes at most.
@@ -133,16 +135,19 @@ pub(super) struct Log {
     mark: Mark,
     /// How much of the file of this epoch is written.
     written_bytes: u64,
+    /// How long the file of this epoch is.
+    file_bytes: u64,
     /// Used again for each frame.
     frame: Vec<u8>,
 }
 
 impl Log {
     /// Goes on after `mark`, which the disk engine must have, with everything before it.
-    pub(super) fn after(mark: Mark, files: Files, device: Device, epoch_bytes: u64) -> Log {
-        let mut log = Log { files, device, epoch_bytes, mark, written_bytes: 0, frame: Vec::new() };
-        log.begin_epoch();
-        log
+    pub(super) fn after(mark: Mark, files: Files, device: Device, epoch_bytes: u64) -> io::Result<Log> {
+        let frame = Vec::new();
+        let mut log = Log { files, device, epoch_bytes, mark, written_bytes: 0, file_bytes: 0, frame };
+        log.begin_epoch()?;
+        Ok(log)
     }
 
     /// The last frame.
@@ -158,23 +163,36 @@ impl Log {
 
     /// Begins the next epoch: the file of the one before the last is written over from now on, so what it held must be in the
     /// disk engine.
-    pub(super) fn begin_epoch(&mut self) {
-        self.mark.epoch = self.mark.epoch.saturating_add(1);
+    pub(super) fn begin_epoch(&mut self) -> io::Result<()> {
+        let epoch = self.mark.epoch.saturating_add(1);
+        self.file_bytes = self.files.of(epoch).metadata()?.len();
+        self.mark.epoch = epoch;
         self.written_bytes = 0;
+        Ok(())
     }
 
     /// Appends a group and waits until a power cut could not take it back. Returns how long the sync took.
     pub(super) fn append(&mut self, group: &Table, revision: Revision) -> Result<Duration, AppendError> {
         let mark = Mark { sequence: self.mark.sequence.saturating_add(1), revision, ..self.mark };
         encode(&mut self.frame, mark, group);
+        let end = self.written_bytes.saturating_add(length(&self.frame));
+        if end > self.file_bytes {
+            let growth = end.next_multiple_of(GROWTH_BYTES) - end;
+            self.frame.resize(self.frame.len().saturating_add(usize::try_from(growth).unwrap_or(0)), 0);
+        }
         let file = self.files.of(mark.epoch);
         file.write_all_at(&self.frame, self.written_bytes).map_err(AppendError::from_write)?;
         let (synced, sync) = timed(|| (self.device.sync_data)(file));
         synced.map_err(|error| AppendError::Unconfirmed(error.to_string()))?;
         self.mark = mark;
-        self.written_bytes = self.written_bytes.saturating_add(u64::try_from(self.frame.len()).unwrap_or(u64::MAX));
+        self.file_bytes = self.file_bytes.max(self.written_bytes.saturating_add(length(&self.frame)));
+        self.written_bytes = end;
         Ok(sync)
     }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// Why a group was not appended.
@@ -205,8 +223,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 fn frame_bytes(group: &Table) -> usize {
-    let body: usize =
-        group.iter().map(|(key, raw)| 6 + key.len() + raw.as_ref().map_or(0, Bytes::len)).sum();
+    let body: usize = group.iter().map(|(key, raw)| 6 + key.len() + raw.as_ref().map_or(0, Bytes::len)).sum();
     (HEADER_BYTES + body).next_multiple_of(ALIGNMENT_BYTES)
 }
 

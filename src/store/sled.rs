@@ -15,8 +15,8 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -311,7 +311,11 @@ impl Records for Disk {
         }
     }
 
-    fn raw_range<'a>(&'a self, range: &KeyRange, direction: Direction) -> Box<dyn Iterator<Item = Item> + 'a> {
+    fn raw_range<'a>(
+        &'a self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Item> + 'a> {
         if range.is_empty() {
             return Box::new(std::iter::empty());
         }

@@ -69,7 +69,8 @@ async fn every_command_gets_what_it_needs() {
         client.update_policy(edit(false)).await.unwrap();
 
         let list = client.list_policies(goto::ListPoliciesRequest::default()).await.unwrap().into_inner();
-        let listed: Vec<_> = list.policies.iter().map(|policy| (policy.version, policy.steps.len())).collect();
+        let listed: Vec<_> =
+            list.policies.iter().map(|policy| (policy.version, policy.steps.len())).collect();
         assert_eq!(listed, [(1, 1), (2, 1)]);
         for (asked, version, description) in [(0, 2, "changed"), (1, 1, ""), (2, 2, "changed")] {
             let seen = client.get_policy(get(asked)).await.unwrap().into_inner().policy.unwrap();
