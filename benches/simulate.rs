@@ -34,25 +34,7 @@ const PEOPLE: usize = 1000;
 /// What a run may take.
 const AIM_SECONDS: f64 = 5.0;
 
-const POLICY: &str = r#"{
-    "displayName": "Five stages", "policyType": "POLICY_TYPE_GRANT",
-    "rules": [
-        {"condition": "subject.department == \"Legal\" && entitlement.riskLevelValueId in [\"high\", \"critical\"]", "stepKey": "grant"},
-        {"condition": "subject.email.endsWith(\"@contractor.example\")", "stepKey": "grant"},
-        {"condition": "entitlement.riskLevelValueId == \"high\" || task.isGrantPermanent", "stepKey": "strict"}
-    ],
-    "policySteps": {
-        "grant": {"steps": [{"reject": {}}]},
-        "strict": {"steps": [
-            {"approval": {"manager": {"fallback": true, "fallbackUserIds": ["u1"]}, "escalationEnabled": true,
-                          "escalation": {"expiration": "86400", "reassignToApprovers": {"approverIds": ["u2"]}}}},
-            {"approval": {"entitlementOwners": {"requireDistinctApprovers": true}}},
-            {"wait": {"duration": {"duration": "3600s"}}},
-            {"approval": {"expression": {"expressions": ["appOwners.filter(o, o.id != subject.id)"]}}},
-            {"accept": {"acceptMessage": "granted"}}
-        ]}
-    }
-}"#;
+const POLICY: &str = include_str!("data/five-stages.json");
 
 fn policies() -> Policies {
     let ty = Schema::new(pb::pool()).message("c1.api.policy.v1.Policy").unwrap();

@@ -32,10 +32,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 mod changes;
+mod checkpoint;
 mod committer;
 mod directory;
-mod group;
+mod durable;
 pub mod journal;
+mod layers;
+mod log;
 mod memory;
 mod record;
 mod sled;
@@ -62,6 +65,9 @@ pub const CONDITION_RANGE_MAX_RECORDS: usize = 16 * 1024;
 /// sled stops for good when a write fails, so a full disk must never reach it. A group is at most 6 MiB, but
 /// it may make sled rewrite the nodes that it touches, and segments of 16 MiB that it cleans on the way.
 pub const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
+/// An epoch of the log ends before it would be larger, unless [`Options`] says otherwise or one group is. Up to twice as much is
+/// held in memory, and read again after a crash.
+pub const LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// How much memory the engine may use for what it read, unless [`Options`] says otherwise.
 pub const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -463,6 +469,7 @@ pub struct Options {
     pub location: Location,
     pub cache_bytes: u64,
     pub reserve_bytes: u64,
+    pub log_bytes: u64,
     pub on_group: Option<OnGroup>,
     pub device: Device,
 }
@@ -475,6 +482,7 @@ impl Options {
             location,
             cache_bytes: CACHE_BYTES,
             reserve_bytes: RESERVE_BYTES,
+            log_bytes: LOG_BYTES,
             on_group: None,
             device: Device::default(),
         }
@@ -487,6 +495,7 @@ impl fmt::Debug for Options {
             .field("location", &self.location)
             .field("cache_bytes", &self.cache_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
+            .field("log_bytes", &self.log_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -499,7 +508,7 @@ impl fmt::Debug for Options {
 pub fn open(options: Options) -> Result<Arc<dyn Engine>, OpenError> {
     match options.location.clone() {
         Location::Memory => Ok(Arc::new(memory::Memory::new())),
-        Location::Sled(path) => Ok(Arc::new(sled::Sled::open(&path, options)?)),
+        Location::Sled(path) => Ok(Arc::new(durable::Durable::open(&path, options)?)),
     }
 }
 

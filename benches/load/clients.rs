@@ -4,6 +4,8 @@
 //! answer by its status.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::client::SendRequest;
@@ -28,6 +30,8 @@ pub struct Http2 {
     request: Request<()>,
     /// The framed message; `None` = a request without a body.
     frame: Option<Bytes>,
+    /// Where in it a number stands, another one for each call.
+    number: Option<Number>,
     /// How long the body of the answer must be, if that is known.
     answer_bytes: Option<usize>,
 }
@@ -39,19 +43,46 @@ impl Http2 {
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(())?;
-        Ok(Http2 { addr, request, frame: Some(framed(message)?), answer_bytes: None })
+        Ok(Http2 { addr, request, frame: Some(framed(message)?), number: None, answer_bytes: None })
     }
 
     /// A GET over HTTP/2.
     pub fn get(addr: SocketAddr, path: &str) -> Result<Http2, Fault> {
         let request = Request::get(format!("http://{addr}{path}")).body(())?;
-        Ok(Http2 { addr, request, frame: None, answer_bytes: None })
+        Ok(Http2 { addr, request, frame: None, number: None, answer_bytes: None })
+    }
+
+    /// The same, and the digits that stand where `digits` does in the message are others in each call.
+    pub fn numbered(self, digits: &[u8]) -> Result<Http2, Fault> {
+        let frame = self.frame.as_deref().unwrap_or_default();
+        let at = frame.windows(digits.len()).position(|window| window == digits).ok_or("no such digits")?;
+        let number = Number { at, digits: digits.len(), next: Arc::default() };
+        Ok(Http2 { number: Some(number), ..self })
+    }
+
+    /// What the next call sends.
+    fn next_frame(&self) -> Option<Bytes> {
+        let frame = self.frame.clone()?;
+        let Some(number) = &self.number else { return Some(frame) };
+        let mut numbered = BytesMut::from(&*frame);
+        let (next, digits) = (number.next.fetch_add(1, Ordering::Relaxed), number.digits);
+        let text = format!("{next:0digits$}");
+        numbered.iter_mut().skip(number.at).zip(text.bytes()).for_each(|(to, from)| *to = from);
+        Some(numbered.freeze())
     }
 
     /// The same, and every answer must have a body of this length.
     pub fn answered_with(self, answer_bytes: usize) -> Http2 {
         Http2 { answer_bytes: Some(answer_bytes), ..self }
     }
+}
+
+/// A number in a message.
+#[derive(Debug, Clone)]
+struct Number {
+    at: usize,
+    digits: usize,
+    next: Arc<AtomicU64>,
 }
 
 /// A gRPC message with its prefix.
@@ -106,8 +137,8 @@ impl Stream {
         std::future::poll_fn(|cx| self.sender.poll_ready(cx)).await?;
         let end = self.calls.frame.is_none();
         let (response, mut stream) = self.sender.send_request(self.calls.request.clone(), end)?;
-        if let Some(frame) = &self.calls.frame {
-            stream.send_data(frame.clone(), true)?;
+        if let Some(frame) = self.calls.next_frame() {
+            stream.send_data(frame, true)?;
         }
         let (head, mut body) = response.await?.into_parts();
         let mut last = Bytes::new();

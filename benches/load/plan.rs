@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::children::Process;
 use crate::clients::{Http1, Http2};
-use crate::document::{self, CREATE, GET, Stored};
+use crate::document::{self, GET, Stored};
 use crate::durable::Writers;
 use crate::round::{self, Clients, Round};
 use crate::{Fault, Options};
@@ -16,6 +16,8 @@ const SLED: &str = "bare sled";
 const FILE: &str = "raw file";
 const ECHO: &str = "bare tonic echo";
 const GRPC_GET: &str = "`Get`, gRPC";
+const GUARDIAN_ECHO: &str = "echo of `GetPolicy`";
+const SIMULATE_ECHO: &str = "echo of `Simulate`";
 
 /// How much is measured.
 #[derive(Debug)]
@@ -80,17 +82,21 @@ impl<'a> Figure<'a> {
 pub fn run(options: &Options) -> Result<Vec<Row>, Fault> {
     let data = tempfile::Builder::new().prefix("load-").tempdir_in(&options.dir)?;
     let server = Process::server(&options.server, &data.path().join("server"))?;
-    let creates = Http2::grpc(server.addr, CREATE, &document::create()?)?;
-    let stored = document::store(&creates)?;
-    let gets = Http2::grpc(server.addr, GET, &stored.get)?;
-    let answer = document::once(&gets)?;
-    let echo = Process::echo(&answer)?;
+    let stored = document::store(&server)?;
+    let guardian = document::store_guardian(&server)?;
+    let (simulate, simulations) = document::simulation(&server)?;
+    let echoes = Echoes {
+        get: Echo::of(&stored.gets, &stored.get)?,
+        guardian: Echo::of(&guardian.gets, &guardian.get)?,
+        simulate: Echo::of(&simulations, &simulate)?,
+    };
 
-    let writes = writes(&server, creates, &stored, data.path())?;
-    let reads = reads(&server, &echo, gets, &stored, answer.len())?;
+    let writes = writes(&server, &stored, &guardian, data.path())?;
+    let reads = reads(&server, &echoes, &stored)?;
+    let others = others(&server, &echoes, guardian.gets, simulations);
     let mut rows = Vec::new();
     // Writes first: what is read afterwards is read from a store that holds something.
-    for group in [writes, reads] {
+    for group in [writes, reads, others] {
         let group = asked_for(group, &options.only);
         for clients in &options.clients {
             rows.extend(take_turns(&options.effort, *clients, &group)?);
@@ -110,8 +116,8 @@ fn asked_for<'a>(group: Vec<Figure<'a>>, only: &str) -> Vec<Figure<'a>> {
 
 fn writes<'a>(
     server: &'a Process,
-    creates: Http2,
     stored: &Stored,
+    guardian: &Stored,
     data: &Path,
 ) -> Result<Vec<Figure<'a>>, Fault> {
     let record = document::record(stored);
@@ -120,30 +126,63 @@ fn writes<'a>(
     // Clients of several rounds share them, and they are needed until the end.
     let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
-        Figure::new("`Create`, gRPC", Some(server), creates).against(SLED, Some(0.5)),
+        Figure::new("`Create`, gRPC", Some(server), stored.creates.clone()).against(SLED, Some(0.5)),
+        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone())
+            .against(SLED, Some(0.5)),
         Figure::new(SLED, None, sled).against(FILE, None),
         Figure::new(FILE, None, file),
     ])
 }
 
-fn reads<'a>(
-    server: &'a Process,
-    echo: &'a Process,
-    gets: Http2,
-    stored: &Stored,
-    answer_bytes: usize,
-) -> Result<Vec<Figure<'a>>, Fault> {
-    let framed_bytes = answer_bytes + 5;
-    let echoes = Http2::grpc(echo.addr, GET, &stored.get)?.answered_with(framed_bytes);
-    let gets = gets.answered_with(framed_bytes);
+/// An echo, and the calls of it that have the messages of other calls, and their answers.
+struct Echo {
+    process: Process,
+    calls: Http2,
+    /// The length of an answer with its prefix.
+    framed_bytes: usize,
+}
+
+struct Echoes {
+    get: Echo,
+    guardian: Echo,
+    simulate: Echo,
+}
+
+impl Echo {
+    fn of(calls: &Http2, message: &[u8]) -> Result<Echo, Fault> {
+        let answer = document::once(calls)?;
+        let framed_bytes = answer.len() + 5;
+        let process = Process::echo(&answer)?;
+        let calls = Http2::grpc(process.addr, GET, message)?.answered_with(framed_bytes);
+        Ok(Echo { process, calls, framed_bytes })
+    }
+
+    fn figure(&self, name: &'static str) -> Figure<'_> {
+        Figure::new(name, Some(&self.process), self.calls.clone())
+    }
+}
+
+fn reads<'a>(server: &'a Process, echoes: &'a Echoes, stored: &Stored) -> Result<Vec<Figure<'a>>, Fault> {
+    let gets = stored.gets.clone().answered_with(echoes.get.framed_bytes);
     Ok(vec![
         Figure::new(GRPC_GET, Some(server), gets).against(ECHO, Some(0.6)),
-        Figure::new(ECHO, Some(echo), echoes),
+        echoes.get.figure(ECHO),
         Figure::new("`Get`, REST, HTTP/1.1", Some(server), Http1::get(server.addr, &stored.path))
             .against(GRPC_GET, Some(0.5)),
         Figure::new("`Get`, REST, HTTP/2", Some(server), Http2::get(server.addr, &stored.path)?)
             .against(GRPC_GET, Some(0.5)),
     ])
+}
+
+fn others<'a>(server: &'a Process, echoes: &'a Echoes, gets: Http2, simulations: Http2) -> Vec<Figure<'a>> {
+    let gets = gets.answered_with(echoes.guardian.framed_bytes);
+    let simulations = simulations.answered_with(echoes.simulate.framed_bytes);
+    vec![
+        Figure::new("Guardian's `GetPolicy`", Some(server), gets).against(GUARDIAN_ECHO, Some(0.6)),
+        echoes.guardian.figure(GUARDIAN_ECHO),
+        Figure::new("`Simulate`, five stages", Some(server), simulations).against(SIMULATE_ECHO, Some(0.5)),
+        echoes.simulate.figure(SIMULATE_ECHO),
+    ]
 }
 
 /// Measures the figures of a group in turn, round after round.

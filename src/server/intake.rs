@@ -93,7 +93,10 @@ impl Intake {
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
-            async move { Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await) }
+            // Boxed, because hyper makes it a part of a task that tokio moves about: it is some kilobytes large.
+            Box::pin(async move {
+                Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await)
+            })
         });
         self.http.serve(io, service, connection, accepted, draining).await;
     }

@@ -8,14 +8,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
 use super::Revision;
 
-/// The format that this build reads and writes.
-const FORMAT: u32 = 1;
+/// The format that this build writes. The one before had no log; a store of it is read, and is of this format from then on.
+const FORMAT: u32 = 2;
+const FORMAT_WITHOUT_LOG: u32 = 1;
 const MARKER: &str = "COUNTERSIGN";
 const MARKER_PREFIX: &str = "countersign data directory, format ";
 const CLOSED: &str = "CLOSED";
@@ -78,7 +80,7 @@ impl OpenError {
 pub(super) struct DataDirectory {
     path: PathBuf,
     /// Holds the lock.
-    _marker: File,
+    marker: File,
     closed_at: Option<Revision>,
 }
 
@@ -108,7 +110,7 @@ impl DataDirectory {
         }
         check_marker(path, &mut marker)?;
         let closed_at = read_closed(path)?;
-        Ok(DataDirectory { path: path.to_owned(), _marker: marker, closed_at })
+        Ok(DataDirectory { path: path.to_owned(), marker, closed_at })
     }
 
     /// The revision that the last user of the directory closed it at; `None` when it was killed, or there was
@@ -124,6 +126,8 @@ impl DataDirectory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        // As long as what it says for the format before, so that it says the one or the other whatever happens meanwhile.
+        self.marker.write_all_at(marker_text(FORMAT).as_bytes(), 0)?;
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if entry.file_name() != "lost+found" {
@@ -177,10 +181,10 @@ fn is_empty(path: &Path) -> io::Result<bool> {
 /// Checks what the marker says, or finishes writing it: the first start may have been cut off half-way.
 fn check_marker(path: &Path, marker: &mut File) -> Result<(), OpenError> {
     let io_error = |error: io::Error| OpenError::from_io(path, &error);
-    let expected = format!("{MARKER_PREFIX}{FORMAT}\n");
+    let expected = marker_text(FORMAT);
     let mut bytes = Vec::new();
     marker.take(MARKER_MAX_BYTES).read_to_end(&mut bytes).map_err(io_error)?;
-    if bytes == expected.as_bytes() {
+    if bytes == expected.as_bytes() || bytes == marker_text(FORMAT_WITHOUT_LOG).as_bytes() {
         return Ok(());
     }
     if only_marker(path).map_err(io_error)?
@@ -207,6 +211,10 @@ fn check_marker(path: &Path, marker: &mut File) -> Result<(), OpenError> {
             why: format!("the file {MARKER} in it does not say which format it is"),
         }),
     }
+}
+
+fn marker_text(format: u32) -> String {
+    format!("{MARKER_PREFIX}{format}\n")
 }
 
 fn only_marker(path: &Path) -> io::Result<bool> {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use countersign::store::{
-    self, Batch, CACHE_BYTES, Direction, Engine, Error, GroupStats, Health, KeyRange, OpenError, Options,
-    VALUE_MAX_BYTES,
+    self, Batch, CACHE_BYTES, Direction, Engine, Error, GroupStats, Health, KeyRange, LOG_BYTES, OpenError,
+    Options, VALUE_MAX_BYTES,
 };
 
 use crate::store_suite::{decide_in_one_group, journal, sled_options};
@@ -116,10 +116,10 @@ async fn a_newer_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path()).close().await;
     let marker = directory.path().join("COUNTERSIGN");
-    assert_eq!(fs::read_to_string(&marker).unwrap(), "countersign data directory, format 1\n");
-    fs::write(&marker, "countersign data directory, format 2\n").unwrap();
+    assert_eq!(fs::read_to_string(&marker).unwrap(), "countersign data directory, format 2\n");
+    fs::write(&marker, "countersign data directory, format 3\n").unwrap();
     let error = refusal(sled_options(directory.path()));
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("start that release, or a newer one"), "{error}");
     for unreadable in ["", "countersign data directory, format 0\n", "something else\n"] {
         fs::write(&marker, unreadable).unwrap();
@@ -159,10 +159,22 @@ fn remove_snapshots(directory: &Path) {
     }
 }
 
-/// After a crash no revision is given out a second time, although the last of them may have left no record behind; once the
-/// store was closed, none is skipped.
+/// What a process that is killed now would leave.
+fn crashed(directory: &Path) -> tempfile::TempDir {
+    let crashed = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), crashed.path().join(entry.file_name())).unwrap();
+        }
+    }
+    fs::create_dir(crashed.path().join("blobs")).unwrap();
+    crashed
+}
+
+/// After a crash no revision is given out a second time, although the last of them may have left no record behind, and
+/// none is skipped; nor is one when the store was closed.
 #[tokio::test]
-async fn revisions_go_on_above_the_last_after_a_crash() {
+async fn revisions_go_on_after_the_last() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open(directory.path());
     put(&*engine, "k", "v").await.unwrap();
@@ -170,22 +182,167 @@ async fn revisions_go_on_above_the_last_after_a_crash() {
     batch.delete("k");
     let last = engine.commit(batch).await.unwrap().revision;
 
-    // What a process that is killed now would leave.
-    let crashed = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), crashed.path().join(entry.file_name())).unwrap();
-        }
-    }
-    fs::create_dir(crashed.path().join("blobs")).unwrap();
+    let crashed = crashed(directory.path());
     let after = open(crashed.path());
-    assert!(after.revision() >= last);
-    assert!(put(&*after, "k", "v").await.unwrap() > last);
+    assert_eq!(after.revision(), last);
+    assert_eq!(put(&*after, "k", "v").await.unwrap(), last + 1);
 
     assert_eq!(engine.revision(), last);
     engine.close().await;
     drop(engine);
     assert_eq!(open(directory.path()).revision(), last);
+}
+
+/// Whatever the log held when the process was killed is there, however often that happens, and wherever the epochs of the log
+/// end.
+#[tokio::test]
+async fn a_crash_loses_nothing() {
+    for log_bytes in [1, 3000, LOG_BYTES] {
+        let mut directory = tempfile::tempdir().unwrap();
+        for round in 0..4_u32 {
+            let options = Options { log_bytes, ..sled_options(directory.path()) };
+            let engine = store::open(options).unwrap();
+            for number in 0..=round * 20 {
+                let expected =
+                    (number < round * 20).then(|| format!("{number} is {}", round - 1).into_bytes());
+                assert_eq!(value(&*engine, &format!("k{number}")).await, expected, "{log_bytes} {round}");
+            }
+            let entries = journal(&*engine).await.0;
+            assert_eq!(entries.len(), (0..round).map(|earlier| (earlier as usize + 1) * 20).sum::<usize>());
+            for number in 0..(round + 1) * 20 {
+                let mut batch = Batch::new();
+                batch.put(format!("k{number}"), format!("{number} is {round}")).put("gone", "");
+                batch.journal(format!("{number}"));
+                engine.commit(batch).await.unwrap();
+            }
+            let mut batch = Batch::new();
+            batch.delete("gone");
+            engine.commit(batch).await.unwrap();
+            let before = Snapshot::of(&*engine).await;
+            let left = crashed(directory.path());
+            let after = store::open(Options { log_bytes, ..sled_options(left.path()) }).unwrap();
+            assert_eq!(Snapshot::of(&*after).await, before, "{log_bytes} {round}");
+            after.close().await;
+            drop(after);
+            directory = left;
+        }
+    }
+}
+
+/// Everything that is in a store.
+#[derive(Debug, PartialEq)]
+struct Snapshot {
+    revision: u64,
+    records: Vec<(Vec<u8>, u64, Vec<u8>)>,
+}
+
+impl Snapshot {
+    async fn of(engine: &dyn Engine) -> Snapshot {
+        let found = engine.scan(KeyRange::all(), Direction::Ascending, 1024).await.unwrap();
+        let record = |(key, stored): (bytes::Bytes, store::Stored)| {
+            (key.to_vec(), stored.revision, stored.value.to_vec())
+        };
+        Snapshot { revision: engine.revision(), records: found.into_iter().map(record).collect() }
+    }
+}
+
+/// Where the frames of a file of the log begin.
+fn frames(content: &[u8]) -> Vec<usize> {
+    (0..content.len()).step_by(16).filter(|at| content[*at..].starts_with(b"CSL1")).collect()
+}
+
+/// The last frame of the log may have been torn by the crash: wherever it ends, the store opens with what was before it. A frame
+/// that has others behind it was durable, so damage to it is refused.
+#[tokio::test]
+async fn a_torn_end_of_the_log_is_let_go_and_damage_before_it_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    for number in 0..3 {
+        put(&*engine, &format!("k{number}"), &"x".repeat(40)).await.unwrap();
+    }
+    let log = directory.path().join("log.1");
+    let mut whole = fs::read(&log).unwrap();
+    // Without what it grew by.
+    whole.truncate((whole.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(16));
+    let starts = frames(&whole);
+    assert_eq!(starts.len(), 3);
+    for cut in (starts[2]..whole.len()).step_by(5) {
+        let left = crashed(directory.path());
+        let torn = [&whole[..cut], &vec![0; whole.len() - cut]].concat();
+        fs::write(left.path().join("log.1"), if cut % 2 == 0 { &torn } else { &whole[..cut] }).unwrap();
+        let after = open(left.path());
+        // A cut within the padding takes nothing away.
+        let expected = if torn == whole { 3 } else { 2 };
+        assert_eq!(Snapshot::of(&*after).await.records.len(), expected, "{cut}");
+        assert_eq!(put(&*after, "k9", "").await.unwrap(), expected as u64 + 1);
+    }
+    for at in (0..starts[2]).step_by(7) {
+        // The four bytes that nothing is kept in.
+        if starts.iter().any(|start| (start + 12..start + 16).contains(&at)) {
+            continue;
+        }
+        let left = crashed(directory.path());
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x20;
+        fs::write(left.path().join("log.1"), damaged).unwrap();
+        let error = refusal(sled_options(left.path()));
+        assert!(matches!(error, OpenError::Damaged { .. }), "{at}: {error:?}");
+    }
+}
+
+/// A document may hold the bytes of a frame of the log. They are no frame, whatever becomes of what is around them.
+#[tokio::test]
+async fn what_a_client_wrote_is_not_taken_for_a_frame() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    put(&*engine, "k0", "v").await.unwrap();
+    put(&*engine, "evil", "v").await.unwrap();
+    let written = fs::read(directory.path().join("log.1")).unwrap();
+    let frame = &written[frames(&written)[1]..][..80];
+    let other = tempfile::tempdir().unwrap();
+    let engine = open(other.path());
+    put(&*engine, "k0", "v").await.unwrap();
+    let mut batch = Batch::new();
+    // At every place that a frame could begin at.
+    for padding in 0..16 {
+        batch.put(format!("f{padding}"), [&vec![0; padding], frame].concat());
+    }
+    engine.commit(batch).await.unwrap();
+    let left = crashed(other.path());
+    let mut torn = fs::read(left.path().join("log.1")).unwrap();
+    let second = frames(&torn)[1];
+    torn[second..second + 16].fill(0);
+    fs::write(left.path().join("log.1"), &torn).unwrap();
+    assert_eq!(Snapshot::of(&*open(left.path())).await.records.len(), 1);
+}
+
+/// A store of the format that had no log is read, and is of this one from then on.
+#[tokio::test]
+async fn a_store_of_the_first_format_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let engine = open(path);
+    let last = put(&*engine, "k", "v").await.unwrap();
+    engine.close().await;
+    drop(engine);
+    // As the release before left it.
+    fs::write(path.join("COUNTERSIGN"), "countersign data directory, format 1\n").unwrap();
+    fs::remove_file(path.join("log.0")).unwrap();
+    fs::remove_file(path.join("log.1")).unwrap();
+    let revision = last.to_be_bytes();
+    let checksum = crc32fast::hash(&[&b"revision"[..], &revision].concat());
+    let record = [&[1][..], &revision, &checksum.to_be_bytes()].concat();
+    {
+        let sled = sled::Config::new().path(path).segment_size(16 * 1024 * 1024).open().unwrap();
+        sled.open_tree("countersign-meta").unwrap().insert("revision", record).unwrap();
+        sled.flush().unwrap();
+    }
+    let engine = open(path);
+    assert_eq!(value(&*engine, "k").await.unwrap(), b"v");
+    assert_eq!(put(&*engine, "k", "w").await.unwrap(), last + 1);
+    engine.close().await;
+    assert!(fs::read_to_string(path.join("COUNTERSIGN")).unwrap().contains("format 2"));
+    assert_eq!(value(&*open(path), "k").await.unwrap(), b"w");
 }
 
 /// A byte is flipped in each copy of each record in the log, the last one included, with and without what
@@ -453,18 +610,61 @@ async fn the_bytes_that_wait_are_bounded() {
     }
 }
 
+/// Found when the log is moved, which does not count then.
 #[tokio::test]
 async fn a_side_file_stops_the_store() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = open(directory.path());
+    let engine = store::open(Options { log_bytes: 1, ..sled_options(directory.path()) }).unwrap();
     put(&*engine, "k", "v").await.unwrap();
     let side_file = directory.path().join("blobs").join("123");
     fs::write(&side_file, "").unwrap();
-    assert!(matches!(put(&*engine, "k", "w").await, Err(Error::NotReady { .. })));
+    let mut health = engine.health();
+    put(&*engine, "k", "w").await.unwrap();
+    health.wait_for(|health| *health != Health::Ready).await.unwrap();
     assert!(matches!(&*engine.health().borrow(), Health::NotReady { why } if why.contains("side file")));
-    assert_eq!(value(&*engine, "k").await.unwrap(), b"v");
+    assert!(matches!(put(&*engine, "k", "x").await, Err(Error::NotReady { .. })));
+    assert_eq!(value(&*engine, "k").await.unwrap(), b"w");
     drop(engine);
+    assert!(!directory.path().join("CLOSED").exists());
     // sled itself removes what it never pointed to.
     fs::remove_file(&side_file).ok();
-    assert!(value(&*open(directory.path()), "k").await.is_some());
+    assert_eq!(value(&*open(directory.path()), "k").await.unwrap(), b"w");
+}
+
+/// When the log cannot be moved because the disk is full, commits are refused and not held up, and nothing is lost.
+#[tokio::test]
+async fn a_log_that_cannot_be_moved_refuses_commits_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, faults) = with_faults(directory.path());
+    let free_bytes = faults.free_bytes.clone();
+    let asked = AtomicU64::new(0);
+    let mut options = Options { log_bytes: 1, ..options };
+    // The committer finds room, the checkpoint does not: it is in need of less, so what it is told is less still.
+    options.device.free_bytes = Arc::new(move |_| {
+        let on_checkpoint = std::thread::current().name() == Some("store-checkpoint");
+        asked.fetch_add(1, Ordering::SeqCst);
+        Ok(if on_checkpoint { free_bytes.load(Ordering::SeqCst) } else { 1000 })
+    });
+    let engine = store::open(options).unwrap();
+    faults.free_bytes.store(499, Ordering::SeqCst);
+    put(&*engine, "k0", "v").await.unwrap();
+    // Moves the first epoch, in vain.
+    put(&*engine, "k1", "v").await.unwrap();
+    assert!(matches!(put(&*engine, "k2", "v").await, Err(Error::Full { .. })));
+    assert_eq!(*engine.health().borrow(), Health::Ready);
+    assert_eq!(Snapshot::of(&*engine).await.records.len(), 2);
+    let left = crashed(directory.path());
+    assert_eq!(Snapshot::of(&*open(left.path())).await.records.len(), 2);
+    faults.free_bytes.store(500, Ordering::SeqCst);
+    while matches!(put(&*engine, "k2", "v").await, Err(Error::Full { .. })) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Snapshot::of(&*engine).await.records.len(), 3);
+    // Closed while there is no room: the next start moves the log.
+    faults.free_bytes.store(0, Ordering::SeqCst);
+    put(&*engine, "k3", "v").await.unwrap();
+    engine.close().await;
+    drop(engine);
+    assert!(!directory.path().join("CLOSED").exists());
+    assert_eq!(Snapshot::of(&*open(directory.path())).await.records.len(), 4);
 }

@@ -28,6 +28,13 @@ pub fn sled() -> Opened {
     Opened { engine, _directory: Some(directory) }
 }
 
+/// As [`sled`], and every group of commits ends an epoch of the log, so that all of them are moved meanwhile.
+pub fn sled_without_rest() -> Opened {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = store::open(Options { log_bytes: 1, ..sled_options(directory.path()) }).unwrap();
+    Opened { engine, _directory: Some(directory) }
+}
+
 /// The defaults, but without a reserve: the disk that tests run on may be small.
 pub fn sled_options(path: &std::path::Path) -> Options {
     Options { reserve_bytes: 0, ..Options::new(Location::Sled(path.to_owned())) }
@@ -38,6 +45,9 @@ macro_rules! engine_suite {
     ($($test:ident),* $(,)?) => {
         mod on_memory { $(#[tokio::test] async fn $test() { super::$test(super::memory()).await; })* }
         mod on_sled { $(#[tokio::test] async fn $test() { super::$test(super::sled()).await; })* }
+        mod on_sled_without_rest {
+            $(#[tokio::test] async fn $test() { super::$test(super::sled_without_rest()).await; })*
+        }
     };
 }
 

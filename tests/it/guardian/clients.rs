@@ -43,6 +43,44 @@ async fn apply_creates_and_then_updates() {
     }
 }
 
+/// The other commands, which send no metadata and no filters: `list` shows every version, `view ID@VER` takes 0 for the latest,
+/// `create` and `edit` try with `--dry-run` and print what came back, `plan` shows the error of an unknown policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_gets_what_it_needs() {
+    for compat in ["default", "strict"] {
+        let server = server(&[("guardian-compat", compat)]).await;
+        let mut client = GuardianServiceClient::new(server.channel().await);
+        let create = |dry_run| goto::CreatePolicyRequest { policy: Some(policy("data")), dry_run };
+        let tried = client.create_policy(create(true)).await.unwrap().into_inner().policy.unwrap();
+        assert_eq!((tried.id.as_str(), tried.version), ("data", 1));
+        let get = |version| goto::GetPolicyRequest { id: "data".to_owned(), version };
+        let planned = client.get_policy(get(0)).await.unwrap_err();
+        assert_eq!((planned.code(), planned.message()), (Code::NotFound, "policy not found"));
+        client.create_policy(create(false)).await.unwrap();
+
+        let changed = goto::Policy { description: "changed".to_owned(), ..policy("data") };
+        let edit = |dry_run| goto::UpdatePolicyRequest {
+            id: "data".to_owned(),
+            policy: Some(changed.clone()),
+            dry_run,
+        };
+        client.update_policy(edit(true)).await.unwrap();
+        assert_eq!(client.get_policy(get(0)).await.unwrap().into_inner().policy.unwrap().version, 1);
+        client.update_policy(edit(false)).await.unwrap();
+
+        let list = client.list_policies(goto::ListPoliciesRequest::default()).await.unwrap().into_inner();
+        let listed: Vec<_> =
+            list.policies.iter().map(|policy| (policy.version, policy.steps.len())).collect();
+        assert_eq!(listed, [(1, 1), (2, 1)]);
+        for (asked, version, description) in [(0, 2, "changed"), (1, 1, ""), (2, 2, "changed")] {
+            let seen = client.get_policy(get(asked)).await.unwrap().into_inner().policy.unwrap();
+            assert_eq!((seen.version, seen.description.as_str()), (version, description));
+        }
+        assert_eq!(client.get_policy(get(3)).await.unwrap_err().code(), Code::NotFound);
+        server.stop().await;
+    }
+}
+
 /// No update is lost, whoever comes at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn updates_that_meet_each_get_a_version_of_their_own() {
