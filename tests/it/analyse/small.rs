@@ -110,9 +110,10 @@ const DIMENSIONS: [(&[&str], usize); 11] = [
     (&["\"allowDelegation\":true"], 2),
     (&["riskLevelValueId"], 2),
     (&["department"], 2),
-    // Who asks, and whether the time is before or after midnight, matters to some conditions only.
+    // Who asks matters to some conditions only; and so does the time: before and after midnight, and the day before clocks
+    // are set back, just after they have shown the time that is waited for.
     (&["requestorUserId", "\"allowSelfApproval\":false"], 2),
-    (&["now()", "untilTime"], 2),
+    (&["now()", "untilTime"], 3),
 ];
 
 /// One world, and a request in it.
@@ -164,7 +165,9 @@ impl World {
             account_id: "acc".to_owned(),
             ..Request::default()
         };
-        let at = ["2026-11-26T19:30:00Z", "2026-11-27T08:00:00Z"][choice[10]].parse().unwrap();
+        let at = ["2026-11-26T19:30:00Z", "2026-11-27T08:00:00Z", "2026-10-24T07:31:00Z"][choice[10]]
+            .parse()
+            .unwrap();
         World { directory, request, at }
     }
 }

@@ -3,8 +3,8 @@
 
 use countersign::pb::c1::api::policy::v1::Policy;
 use countersign::pb::countersign::v1::{
-    App, BatchSimulateRequest, Case, Directory, Entitlement, Happening, Nothing, PolicySource, Request,
-    SimulateRequest, User, happening::What, policy_source::Policy as Source,
+    App, BatchSimulateRequest, ByAdministrator, Case, Directory, Entitlement, Happening, Nothing,
+    PolicySource, Request, SimulateRequest, User, happening::What, policy_source::Policy as Source,
     simulator_client::SimulatorClient,
 };
 use serde_json::json;
@@ -177,6 +177,25 @@ async fn messages_have_the_limit_of_the_service() {
     let status = client.simulate(of_size(64 * 1024)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     assert!(status.message().contains("max-message-bytes = 65536"), "{status:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_enters_512_stages() {
+    let (server, mut client) = start().await;
+    let mut steps = vec![json!({"action": {"automation": {"automationTemplateId": "t"}}}); 99];
+    steps.push(json!({"approval": {"users": {"userIds": ["1"]}}}));
+    let restart = Happening {
+        what: Some(What::Restart(ByAdministrator { actor: "root".to_owned() })),
+        ..Happening::default()
+    };
+    for (restarts, outcome, stages) in [(4, "OUTCOME_KIND_BLOCKED", 500), (5, "OUTCOME_KIND_FAILED", 512)] {
+        let happenings = vec![restart.clone(); restarts];
+        let call = SimulateRequest { policy: inline(policy(&json!(steps))), happenings, ..accepted() };
+        let trace = client.simulate(call).await.unwrap().into_inner().trace.unwrap();
+        assert_eq!(trace.outcome.unwrap().kind().as_str_name(), outcome);
+        assert_eq!(trace.stages.len(), stages);
+    }
     server.stop().await;
 }
 
