@@ -14,6 +14,7 @@ mod drive;
 mod finding;
 mod invariants;
 mod outcomes;
+mod paths;
 mod people;
 mod rules;
 mod solver;

@@ -1,8 +1,13 @@
 //! What the analysis finds. `data/analyze/*.json` are requests to the service, each with what it answers beside it in
 //! `NAME.findings.json` (`COUNTERSIGN_BLESS=1` writes it anew); whatever an answer shows by a witness is simulated, and must
-//! happen. `worlds` holds what it says of all requests against every small world.
+//! happen. `worlds` holds what it says of all requests against every small world, `runs` what it says of everything that can become
+//! of them against everything that can be done in one, `appeals` the same for Guardian's policies.
 
+mod appeals;
+mod confirm;
 mod hostile;
+mod runs;
+mod small;
 mod worlds;
 
 use std::fs;
@@ -12,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::check::golden;
 use crate::harness::{Server, http, is_empty, post};
+use confirm::confirm;
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/analyze");
@@ -50,9 +56,8 @@ async fn findings_are_as_expected_and_their_witnesses_happen() {
             .flat_map(|one| one["findings"].as_array().unwrap())
         {
             seen.insert(finding["code"].as_str().unwrap().to_owned());
-            if !finding["witness"].is_null() {
-                confirm(&server, name, &case["body"]["policy"], finding).await;
-            }
+            let (policy, invariants) = (&case["body"]["policy"], &case["body"]["invariants"]);
+            confirm(&server, name, policy, invariants, finding).await;
         }
         let found = json!({"about": case["about"], "status": status, "answer": pruned(answer)});
         let text = serde_json::to_string_pretty(&found).unwrap() + "\n";
@@ -65,49 +70,6 @@ async fn findings_are_as_expected_and_their_witnesses_happen() {
         .collect();
     assert_eq!(missing, [""; 0], "no case has these findings");
     server.stop().await;
-}
-
-/// Simulates the witness of a finding and looks whether it happens.
-async fn confirm(server: &Server, name: &str, policy: &Value, finding: &Value) {
-    let mut body = finding["witness"].clone();
-    body["policy"] = policy.clone();
-    body["waitForOutside"] = json!(true);
-    let (status, answer) = post(server, "/v1/policies:simulate", &body).await;
-    let code = finding["code"].as_str().unwrap();
-    assert_eq!(status, 200, "{name} {code}: {answer}");
-    let trace = &answer["trace"];
-    let kind = trace["outcome"]["kind"].as_str().unwrap();
-    let stages = trace["stages"].as_array().unwrap();
-    let decided: Vec<&str> =
-        stages.iter().map(|stage| stage["decidedBy"].as_str().unwrap()).filter(|by| !by.is_empty()).collect();
-    let ending = trace["idle"]["ending"].as_str().unwrap();
-    match code {
-        "RULES_OVERLAP" => {
-            let rule = finding["related"][0].as_str().unwrap();
-            let index = trace["route"][0]["ruleIndex"].as_u64().unwrap_or(0);
-            assert_eq!(rule, format!("rules[{index}]"), "{name}: {trace}");
-        }
-        "APPROVAL_CAN_BLOCK" => {
-            assert_eq!(kind, "OUTCOME_KIND_BLOCKED", "{name}: {trace}");
-            assert_eq!(stages.last().unwrap()["path"], finding["path"], "{name}");
-        }
-        "ESCALATION_CYCLE" => assert_eq!(ending, "ENDING_REPEATS", "{name}: {trace}"),
-        "DECISION_UNBOUNDED" => assert_ne!(ending, "ENDING_ENDS", "{name}: {trace}"),
-        "GRANTED_AUTOMATICALLY" => {
-            assert!(decided.is_empty() && kind == "OUTCOME_KIND_GRANTED", "{name}: {trace}")
-        }
-        "SELF_APPROVAL" | "SINGLE_APPROVER" => {
-            assert_eq!(kind, "OUTCOME_KIND_GRANTED", "{name}: {trace}");
-            let who = decided[0];
-            assert!(decided.iter().all(|one| *one == who), "{name}: {trace}");
-            let appeal = &finding["witness"]["request"]["appeal"]["appeal"]["created_by"];
-            let own = if appeal.is_null() { &finding["witness"]["request"]["subjectId"] } else { appeal };
-            assert_eq!(own == who, code == "SELF_APPROVAL", "{name}: {trace}");
-            assert!(code == "SELF_APPROVAL" || decided.len() > 1, "{name}: {trace}");
-        }
-        "INVARIANT_REFUTED" => {}
-        other => panic!("{name}: {other} has a witness"),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,9 +7,10 @@
 
 mod c1;
 mod dice;
-mod guardian;
+pub mod guardian;
 
-use dice::Dice;
+pub use c1::read;
+pub use dice::Dice;
 use std::ops::Range;
 
 /// How many cases of each dialect the tests run when nobody says how many.

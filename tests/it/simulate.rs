@@ -1,14 +1,18 @@
 //! Simulations: one file a case in `data/simulate/`, called over REST on a real server. A case says what it is about, which call
-//! it makes and with what; one without a directory is in that of `directory.json`. What comes back is in `NAME.trace.json`,
+//! it makes and with what; one without a directory is in that of `directory.json`, one with settings on a server with those. What comes back is in `NAME.trace.json`,
 //! without the fields that are empty; `COUNTERSIGN_BLESS=1` writes it anew.
 
+mod limits;
 mod machine;
 
 use crate::check::golden;
-use crate::harness::{Server, http, is_empty};
+use crate::harness::{Server, http, is_empty, settings};
+use countersign::app::SystemClock;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/simulate")
@@ -50,14 +54,22 @@ fn pruned(value: Value) -> Option<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traces_are_as_expected() {
-    let server = Server::start().await;
     let cases = cases();
-    assert!(cases.len() > 80);
+    assert!(cases.len() > 130);
+    let mut servers: Vec<(Value, Server)> = Vec::new();
     for (name, case) in cases {
+        let server = match servers.iter().position(|(chosen, _)| *chosen == case["server"]) {
+            Some(n) => n,
+            None => {
+                servers.push((case["server"].clone(), server_with(&case["server"]).await));
+                servers.len() - 1
+            }
+        };
+        let addr = servers[server].1.addr;
         let target = format!("/v1/policies:{}", case["call"].as_str().unwrap());
         let body = case["body"].to_string();
-        let answer = http(server.addr, "POST", &target, &[], body.as_bytes()).await;
-        let again = http(server.addr, "POST", &target, &[], body.as_bytes()).await;
+        let answer = http(addr, "POST", &target, &[], body.as_bytes()).await;
+        let again = http(addr, "POST", &target, &[], body.as_bytes()).await;
         assert_eq!(answer.body, again.body, "{name}: the same call has the same answer");
         let found = json!({
             "about": case["about"], "status": answer.status, "answer": pruned(answer.json()).unwrap_or_default(),
@@ -65,7 +77,49 @@ async fn traces_are_as_expected() {
         let text = serde_json::to_string_pretty(&found).unwrap() + "\n";
         golden(&folder().join(format!("{name}.trace.json")), &text);
     }
-    server.stop().await;
+    for (_, server) in servers {
+        server.stop().await;
+    }
+}
+
+/// Set as a case says, by the names of settings.
+async fn server_with(chosen: &Value) -> Server {
+    let chosen = chosen.as_object().cloned().unwrap_or_default();
+    let chosen: Vec<(&str, &str)> =
+        chosen.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    Server::with(&settings("memory:", &chosen), Arc::new(SystemClock::default())).await
+}
+
+/// Every kind of stage in every state that it can come to.
+#[test]
+fn every_kind_of_stage_has_a_case_in_every_state() {
+    let mut seen = BTreeSet::new();
+    for (name, _) in cases() {
+        let trace = read(&folder().join(format!("{name}.trace.json")));
+        for stage in trace["answer"]["trace"]["stages"].as_array().into_iter().flatten() {
+            seen.insert(format!("{} {}", stage["kind"].as_str().unwrap(), stage["state"].as_str().unwrap()));
+        }
+    }
+    let kinds = [
+        ("approval", "waiting blocked passed skipped denied abandoned"),
+        ("webhook", "waiting blocked passed skipped denied abandoned"),
+        ("agent", "waiting blocked passed skipped denied abandoned"),
+        ("wait", "waiting passed skipped timed_out abandoned"),
+        ("form", "waiting passed skipped abandoned"),
+        ("provision", "waiting blocked passed skipped failed abandoned"),
+        ("action", "waiting passed skipped failed abandoned"),
+        ("accept", "passed"),
+        ("reject", "denied"),
+        // The task as a whole, where no policy says how to go on.
+        ("blocked", "blocked abandoned"),
+        // Guardian's.
+        ("approval", "pending blocked skipped approved rejected"),
+        ("automatic", "pending blocked skipped approved rejected"),
+    ];
+    let wanted =
+        kinds.iter().flat_map(|(kind, states)| states.split(' ').map(move |state| format!("{kind} {state}")));
+    let missing: Vec<String> = wanted.filter(|one| !seen.contains(one)).collect();
+    assert_eq!(missing, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,6 +134,9 @@ async fn a_batch_answers_in_order_and_as_the_single_calls_do() {
                 && !name.starts_with("no-")
                 && !name.contains("unknown-policy")
                 && !["waitForOutside", "dryRun"].iter().any(|key| case["body"].get(key).is_some())
+                && case["server"].is_null()
+                && name != "delegate-named-later"
+                && name != "delegate-of-a-delegate"
                 && !name.contains("too-large")
                 && !name.contains("not-asked")
                 && !name.contains("no-appeal")

@@ -15,7 +15,7 @@ use crate::workflow::run::{
     simulate,
 };
 use crate::workflow::world::EntitlementInfo;
-use crate::workflow::{AgentFailure, Approval, EscalationTarget, Source, Stage, Until, Work};
+use crate::workflow::{AgentFailure, Approval, EscalationTarget, GroupRef, Source, Stage, Until, Work};
 
 /// The most things that happen in one run.
 const ACTS_MAX: usize = 256;
@@ -31,6 +31,10 @@ pub(super) enum Actor {
     Everybody,
     /// This user approves, or has the approval handed over to them. Nobody else does anything but hand over.
     Only(String),
+    /// This user approves. Nobody else does anything.
+    OnlyWhenAsked(String),
+    /// As `Everybody`, until a stage at this field path; there nobody does anything but let it escalate.
+    EverybodyBefore(String),
     /// The first who is asked denies.
     Denies,
 }
@@ -114,6 +118,11 @@ impl Driver<'_> {
         let later =
             || state.due().map(|due| ((due - state.now).max(TimeDelta::zero()), Happening::TimePassed));
         let work = self.work(state)?;
+        if let Actor::EverybodyBefore(place) = actor
+            && *place == record.place
+        {
+            return later();
+        }
         let approval = match work {
             Work::Form if matches!(actor, Actor::Nobody) => return None,
             Work::Form => return now(Happening::FormFilled),
@@ -149,14 +158,15 @@ impl Driver<'_> {
                 Some(first) => decide(&first.user, Verdict::Deny),
                 None => later(),
             },
-            Actor::Everybody => {
+            Actor::Everybody | Actor::EverybodyBefore(_) => {
                 let fresh = record.asked.iter().find(|one| !state.approved_by.contains(&one.user));
                 match fresh.or(record.asked.first()) {
                     Some(one) => decide(&one.user, Verdict::Approve),
                     None => later(),
                 }
             }
-            Actor::Only(user) if asked(user) => decide(user, Verdict::Approve),
+            Actor::Only(user) | Actor::OnlyWhenAsked(user) if asked(user) => decide(user, Verdict::Approve),
+            Actor::OnlyWhenAsked(_) => later(),
             Actor::Only(user) => match record.asked.first() {
                 Some(first) if may_hand_over(approval, user) && record.reassignments == 0 => {
                     decide(&first.user, Verdict::Reassign(vec![user.clone()]))
@@ -218,8 +228,42 @@ fn approval(state: &State, what: &Happening) -> Option<(String, String, String)>
 pub(super) enum Cast {
     /// Somebody else for each role.
     Everybody,
+    /// This person for all roles, or for those that are said; all others delegate to them, or nobody does.
+    Only { person: String, fills: Vec<(Role, Fill)>, delegates: bool },
+}
+
+impl Cast {
     /// This person for all roles; all others delegate to them.
-    Only(String),
+    pub fn only(person: &str) -> Cast {
+        Cast::Only { person: person.to_owned(), fills: Vec::new(), delegates: true }
+    }
+
+    fn fill(&self, role: Role) -> Fill {
+        match self {
+            Cast::Everybody => Fill::Other,
+            Cast::Only { fills, .. } => {
+                fills.iter().find(|(one, _)| *one == role).map_or(Fill::Person, |(_, fill)| *fill)
+            }
+        }
+    }
+}
+
+/// What somebody can be to a request, beside being named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Manager,
+    AppOwner,
+    EntitlementOwner,
+    ResourceOwner,
+    Member,
+}
+
+/// Who has a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fill {
+    Person,
+    Other,
+    Nobody,
 }
 
 /// What stages ask for.
@@ -227,6 +271,9 @@ pub(super) enum Cast {
 pub(super) struct Roles {
     pub users: BTreeSet<String>,
     groups: BTreeSet<(String, String)>,
+    asked: BTreeSet<Role>,
+    /// Whether a delegate may decide somewhere.
+    pub delegates: bool,
 }
 
 impl Roles {
@@ -243,6 +290,7 @@ impl Roles {
         for stage in stages {
             let Work::Approval(approval) = &stage.work else { continue };
             for source in &approval.sources {
+                roles.asked.extend(role(source));
                 match source {
                     Source::Users(users) => roles.users.extend(users.iter().cloned()),
                     Source::Groups(groups) => {
@@ -257,6 +305,7 @@ impl Roles {
                     _ => {}
                 }
             }
+            roles.delegates |= approval.allow_delegation;
             roles.users.extend(approval.reassignment.to.iter().cloned());
             if let Some(EscalationTarget::Reassign(users)) = approval.escalation.as_ref().map(|one| &one.to) {
                 roles.users.extend(users.iter().cloned());
@@ -270,65 +319,94 @@ impl Roles {
         std::iter::once(unnamed).chain(self.users.iter().take(PEOPLE_MAX).map(String::as_str))
     }
 
+    /// What the stages ask for beside people who are named.
+    pub fn filled(&self) -> Vec<Role> {
+        self.asked.iter().copied().collect()
+    }
+
     /// Puts people into the candidate's directory. Roles of `but` stay empty.
     pub fn cast(&self, candidate: &mut Candidate, cast: &Cast, but: Option<&Approval>) {
-        let one = |role: &str| match cast {
-            Cast::Everybody => role.to_owned(),
-            Cast::Only(person) => person.clone(),
-        };
         for user in &self.users {
             candidate.ensure(user);
         }
-        let empty = |wanted: fn(&Source) -> bool| but.is_some_and(|but| but.sources.iter().any(wanted));
-        if !empty(|source| matches!(source, Source::Managers)) && candidate.subject.managers.is_empty() {
-            candidate.set_manager(&one("manager"));
-        }
-        if empty(|source| matches!(source, Source::Managers)) {
-            candidate.no_manager();
-        }
-        let mut owners = |role: &str, wanted: fn(&Source) -> bool| {
-            if empty(wanted) {
-                return Vec::new();
+        // Who has a role; nobody, `None`.
+        let who = |role: Role, name: &str| {
+            let left_out =
+                but.is_some_and(|but| but.sources.iter().any(|source| self::role(source) == Some(role)));
+            match (cast.fill(role), cast) {
+                (Fill::Nobody, _) => None,
+                _ if left_out => None,
+                (Fill::Person, Cast::Only { person, .. }) => Some(person.clone()),
+                _ => Some(name.to_owned()),
             }
-            let owner = one(role);
-            candidate.ensure(&owner);
-            vec![owner]
         };
-        let app = owners("app-owner", |source| matches!(source, Source::AppOwners));
-        let entitlement = owners("entitlement-owner", |source| matches!(source, Source::EntitlementOwners));
-        let resource = owners("resource-owner", |source| matches!(source, Source::ResourceOwners));
+        match who(Role::Manager, "manager") {
+            Some(manager) if candidate.subject.managers.is_empty() => candidate.set_manager(&manager),
+            // The conditions ask for a manager.
+            Some(_) => {}
+            None => candidate.no_manager(),
+        }
+        let mut owners = |role: Role, name: &str| {
+            let owner = who(role, name);
+            owner.iter().for_each(|owner| candidate.ensure(owner));
+            owner.into_iter().collect::<Vec<_>>()
+        };
+        let app = owners(Role::AppOwner, "app-owner");
+        let entitlement = owners(Role::EntitlementOwner, "entitlement-owner");
+        let resource = owners(Role::ResourceOwner, "resource-owner");
         (candidate.app.owners, candidate.entitlement.owners, candidate.resource.owners) =
             (app, entitlement, resource);
-        for (n, (app_id, id)) in self.groups.iter().enumerate() {
-            let left_out = but.is_some_and(|but| {
-                but.sources.iter().any(|source| {
-                    matches!(source, Source::Groups(groups)
-                    if groups.iter().any(|one| one.app_id == *app_id && one.entitlement_id == *id))
-                })
-            });
-            let members = if left_out { Vec::new() } else { vec![one(&format!("member-{}", n + 1))] };
-            members.iter().for_each(|member| candidate.ensure(member));
-            let known = Entitlement { id: id.clone(), app_id: app_id.clone(), ..Entitlement::default() };
-            let same = (&candidate.entitlement.entitlement.app_id, &candidate.entitlement.entitlement.id)
-                == (app_id, id);
-            if same {
-                candidate.entitlement.members = members;
-            } else {
-                candidate.groups.push(EntitlementInfo {
-                    entitlement: Arc::new(known),
-                    members,
-                    ..EntitlementInfo::default()
-                });
-            }
+        for (n, group) in self.groups.iter().enumerate() {
+            // Of several groups only those are left out that the approval asks.
+            let asks = |source: &Source| matches!(source, Source::Groups(groups) if groups.iter().any(|one| is(one, group)));
+            let left_out = but.is_some_and(|but| but.sources.iter().any(asks));
+            let name = format!("member-{}", n + 1);
+            let member = match (cast.fill(Role::Member), cast) {
+                (Fill::Nobody, _) => None,
+                _ if left_out => None,
+                (Fill::Person, Cast::Only { person, .. }) => Some(person.clone()),
+                _ => Some(name),
+            };
+            member.iter().for_each(|member| candidate.ensure(member));
+            candidate.set_members(group, member.into_iter().collect());
         }
-        if let Cast::Only(person) = cast {
+        if let Cast::Only { person, delegates, .. } = cast {
             candidate.ensure(person);
-            candidate.delegate_to(person);
+            if *delegates {
+                candidate.delegate_to(person);
+            }
         }
     }
 }
 
+fn is(group: &GroupRef, (app_id, id): &(String, String)) -> bool {
+    group.app_id == *app_id && group.entitlement_id == *id
+}
+
+/// What a source asks for; `None` for one that names people, or asks none.
+fn role(source: &Source) -> Option<Role> {
+    match source {
+        Source::Managers => Some(Role::Manager),
+        Source::AppOwners => Some(Role::AppOwner),
+        Source::EntitlementOwners => Some(Role::EntitlementOwner),
+        Source::ResourceOwners => Some(Role::ResourceOwner),
+        Source::Groups(_) => Some(Role::Member),
+        _ => None,
+    }
+}
+
 impl Candidate {
+    fn set_members(&mut self, (app_id, id): &(String, String), members: Vec<String>) {
+        let asked_for = &self.entitlement.entitlement;
+        if asked_for.app_id == *app_id && asked_for.id == *id {
+            self.entitlement.members = members;
+            return;
+        }
+        let known = Entitlement { id: id.clone(), app_id: app_id.clone(), ..Entitlement::default() };
+        let entitlement = Arc::new(known);
+        self.groups.push(EntitlementInfo { entitlement, members, ..EntitlementInfo::default() });
+    }
+
     fn set_manager(&mut self, manager: &str) {
         self.ensure(manager);
         let mut user = (*self.subject.user).clone();

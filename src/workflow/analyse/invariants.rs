@@ -170,7 +170,7 @@ fn breaks(
         (Cast::Everybody, Actor::Denies),
     ];
     for person in roles.people("approver").chain([own.as_str()]) {
-        casts.push((Cast::Only(person.to_owned()), Actor::Only(person.to_owned())));
+        casts.push((Cast::only(person), Actor::Only(person.to_owned())));
     }
     for (cast, actor) in casts {
         let mut candidate = candidate.clone();

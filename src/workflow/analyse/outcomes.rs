@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::stages::{self, Longest};
 use crate::expr::{Formula, Relation, Test, Value};
-use crate::workflow::run::Policies;
+use crate::workflow::run::{CHAIN_MAX, Policies};
 use crate::workflow::{Approval, Destination, EscalationTarget, Nobody, Sequence, Source, Until, Work};
 
 /// The most approvals that are counted exactly; a longer sequence may have any number from here on.
@@ -55,7 +55,9 @@ fn collect(
         },
         Destination::Nowhere => waiting(&Way::start(), found),
         Destination::Policy(id) => match policies.by_id.get(id) {
-            Some(other) if !passed.contains(id) && passed.len() < 8 => {
+            // The machine goes no further.
+            Some(_) if passed.len() >= CHAIN_MAX => waiting(&Way::start(), found),
+            Some(other) if !passed.contains(id) => {
                 passed.push(id.clone());
                 for to in stages::destinations(&other.workflow) {
                     collect(policies, id, to, passed, found);

@@ -1,19 +1,16 @@
 //! What can become of requests in the hands of people: hanging, going round, being decided by whoever asked. Everything here
 //! was seen to happen in a run of the machine; what was not seen is not claimed.
 
-use std::collections::BTreeSet;
-
 use super::Witness;
-use super::candidate::{Candidate, SUBJECT};
+use super::candidate::Candidate;
 use super::drive::{Actor, Cast, Driver, Roles, Run};
 use super::finding::{Code, Finding};
+use super::paths;
 use super::rules::Rules;
 use super::stages::{self, Longest};
-use crate::workflow::run::{Ending, Outcome};
+use crate::workflow::run::{Ending, Outcome, StageState};
 use crate::workflow::{Destination, EscalationTarget, Sequence, Stage, Work, Workflow};
 
-/// Who decides everything, where somebody does.
-const ONE: &str = "approver";
 /// The most approvals of one policy that are tried with nobody there to ask, each in a run of its own.
 const EMPTY_TRIED_MAX: usize = 64;
 
@@ -24,9 +21,10 @@ pub(super) fn analyse(
     driver: Driver<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let mut tried = 0;
+    let (mut tried, mut runs) = (0, 0);
     for key in rules.reached() {
         let Some(sequence) = workflow.sequences.get(key) else { continue };
+        let before = findings.len();
         stages::analyse(sequence, findings);
         let path = super::sequence_path(workflow, key);
         let Some(candidate) = leading_to(workflow, rules, key) else {
@@ -35,12 +33,13 @@ pub(super) fn analyse(
             continue;
         };
         let one = One { key, path, sequence, candidate, roles: Roles::of(&sequence.stages), driver };
+        one.show_waits(findings.get_mut(before..).unwrap_or_default());
         one.time(findings);
         one.blocks(&mut tried, findings);
         one.goes_round(findings);
         one.escalations(findings);
         one.decided_by_nobody(findings);
-        one.decided_by_one(findings);
+        paths::analyse(&one, &mut runs, findings);
     }
 }
 
@@ -59,18 +58,18 @@ fn leading_to(workflow: &Workflow, rules: &mut Rules<'_>, key: &str) -> Option<C
 }
 
 /// One sequence, with a request that comes to it.
-struct One<'a> {
+pub(super) struct One<'a> {
     key: &'a str,
-    path: String,
-    sequence: &'a Sequence,
-    candidate: Candidate,
-    roles: Roles,
+    pub path: String,
+    pub sequence: &'a Sequence,
+    pub candidate: Candidate,
+    pub roles: Roles,
     driver: Driver<'a>,
 }
 
 impl One<'_> {
     /// The candidate with people in it, still going to this sequence when somebody acts.
-    fn run(&self, candidate: &Candidate, actor: &Actor) -> Option<Run> {
+    pub fn run(&self, candidate: &Candidate, actor: &Actor) -> Option<Run> {
         let run = self.driver.run(candidate, actor);
         let comes_here = run.state.route.first().is_some_and(|hop| hop.sequence == self.key);
         comes_here.then_some(run)
@@ -98,16 +97,49 @@ impl One<'_> {
             Longest::Unbounded(places) => {
                 let peopled = self.peopled();
                 let (ending, ..) = self.driver.idle(&peopled);
-                let message =
-                    "there is no longest time to a decision: while nobody acts, the request waits for ever";
-                let finding =
-                    Finding::new(Code::DecisionUnbounded, self.path.clone(), message).related(places);
                 let waits = matches!(ending, Ending::WaitsForEver { .. } | Ending::Repeats { .. });
-                let comes_here = || self.run(&peopled, &Actor::Nobody);
-                findings.push(match comes_here().filter(|_| waits) {
-                    Some(_) => finding.shown_by(Witness::of(&peopled)),
-                    None => finding,
+                let alone =
+                    self.run(&peopled, &Actor::Nobody).filter(|_| waits).map(|_| Witness::of(&peopled));
+                findings.push(match alone.or_else(|| self.waits_at(&peopled, &places)) {
+                    Some(witness) => {
+                        let message =
+                            "there is no longest time to a decision: while nobody acts, the request waits for ever";
+                        let finding = Finding::new(Code::DecisionUnbounded, self.path.clone(), message);
+                        finding.related(places).shown_by(witness)
+                    }
+                    None => {
+                        let message = "whether there is a longest time to a decision could not be told";
+                        Finding::new(Code::CannotTell, self.path.clone(), message).related(places)
+                    }
                 });
+            }
+        }
+    }
+
+    /// That a request which is let pass until one of these stages stays there, once nobody acts any more.
+    fn waits_at(&self, peopled: &Candidate, places: &[String]) -> Option<Witness> {
+        places.iter().find_map(|place| {
+            let run = self.run(peopled, &Actor::EverybodyBefore(place.clone()))?;
+            let stays =
+                run.state.current().is_some_and(|stage| stage.place == *place) && run.state.due().is_none();
+            stays.then(|| Witness::of_run(peopled, &run))
+        })
+    }
+
+    /// Adds the requests that are seen to wait to findings about waits.
+    fn show_waits(&self, findings: &mut [Finding]) {
+        for finding in findings {
+            if !matches!(finding.code, Code::WaitWithoutTimeout | Code::WaitNeverEnds) {
+                continue;
+            }
+            let place = finding.path.trim_end_matches(".wait.condition").to_owned();
+            let candidate = self.peopled();
+            let Some(run) = self.run(&candidate, &Actor::EverybodyBefore(place.clone())) else { continue };
+            let last = run.state.stages.last();
+            let is_there =
+                last.is_some_and(|stage| stage.place == place && stage.state != StageState::Passed);
+            if is_there {
+                finding.witness = Some(Box::new(Witness::of_run(&candidate, &run)));
             }
         }
     }
@@ -172,7 +204,20 @@ impl One<'_> {
             if stages::escalates_to_the_same(approval) {
                 let path = format!("{}.approval.escalation", stage.place);
                 let message = "everybody whom the escalation asks has been asked already";
-                findings.push(Finding::new(Code::EscalationToSamePeople, path, message));
+                let finding = Finding::new(Code::EscalationToSamePeople, path, message);
+                let candidate = self.peopled();
+                let escalated = |run: &Run| {
+                    let last = run.state.current();
+                    last.is_some_and(|last| {
+                        last.place == stage.place && last.escalates.as_ref().is_some_and(|one| one.done)
+                    })
+                };
+                let run =
+                    self.run(&candidate, &Actor::EverybodyBefore(stage.place.clone())).filter(escalated);
+                findings.push(match run {
+                    Some(run) => finding.shown_by(Witness::of_run(&candidate, &run)),
+                    None => finding,
+                });
             }
         }
     }
@@ -190,53 +235,4 @@ impl One<'_> {
         let finding = Finding::new(Code::GrantedAutomatically, self.path.clone(), message);
         findings.push(finding.shown_by(Witness::of_run(&candidate, &run)));
     }
-
-    /// Whoever asks, or somebody else alone, gives every approval.
-    fn decided_by_one(&self, findings: &mut Vec<Finding>) {
-        let own = self.candidate.subject.user.id.clone();
-        for person in self.roles.people(&own) {
-            let mut candidate = self.candidate.clone();
-            if person != own {
-                if own != SUBJECT {
-                    continue;
-                }
-                candidate.rename(person);
-            }
-            if let Some((candidate, run)) = self.alone(candidate, person) {
-                let message =
-                    format!("whoever a request is about can give every approval themselves: {}", ways(&run));
-                let finding = Finding::new(Code::SelfApproval, self.path.clone(), message);
-                findings.push(finding.related(places(&run)).shown_by(Witness::of_run(&candidate, &run)));
-                return;
-            }
-        }
-        for person in self.roles.people(ONE) {
-            let Some((candidate, run)) = self.alone(self.candidate.clone(), person) else { continue };
-            if run.approvals.len() > 1 {
-                let message = format!("one person can give every approval: {}", ways(&run));
-                let finding = Finding::new(Code::SingleApprover, self.path.clone(), message);
-                findings.push(finding.related(places(&run)).shown_by(Witness::of_run(&candidate, &run)));
-                return;
-            }
-        }
-    }
-
-    /// The run in which this person gives every approval that is given, and the request is granted.
-    fn alone(&self, mut candidate: Candidate, person: &str) -> Option<(Candidate, Run)> {
-        self.roles.cast(&mut candidate, &Cast::Only(person.to_owned()), None);
-        let run = self.run(&candidate, &Actor::Only(person.to_owned()))?;
-        let alone = run.approvers() == BTreeSet::from([person]);
-        (run.is_granted() && alone).then_some((candidate, run))
-    }
-}
-
-fn places(run: &Run) -> Vec<String> {
-    run.approvals.iter().map(|(place, ..)| place.clone()).collect()
-}
-
-/// `policySteps.grant.steps[0] as managers, ...`.
-fn ways(run: &Run) -> String {
-    let each: Vec<String> =
-        run.approvals.iter().map(|(place, _, source)| format!("{place} by way of {source}")).collect();
-    each.join(", ")
 }

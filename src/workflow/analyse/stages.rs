@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Offset as _};
+
 use super::finding::{Code, Finding};
 use super::solver::Answer;
 use super::theory::Theory;
-use crate::workflow::run::Policies;
+use crate::workflow::run::{CHAIN_MAX, Policies, REPLACEMENTS_MAX};
 use crate::workflow::{
-    Approval, Condition, Destination, EscalationTarget, Nobody, Provision, Sequence, Source, Stage, Until,
-    Work, Workflow,
+    AgentMode, Approval, Condition, Destination, EscalationTarget, Nobody, Provision, Sequence, Source,
+    Stage, Until, Work, Workflow,
 };
 
-/// The longest time until a clock shows a time of day: a day, and the hour by which a day can be longer.
-const DAY_MAX: Duration = Duration::from_secs(25 * 3600);
+/// The longest that one stage may take for there to be an end: what is later than the calendar never comes.
+const STAGE_MAX: Duration = Duration::from_secs(50 * 366 * 86_400);
 
 /// Notes what the stages of one sequence say.
 pub(super) fn analyse(sequence: &Sequence, findings: &mut Vec<Finding>) {
@@ -58,11 +60,24 @@ pub(super) fn never_holds(condition: &Condition) -> bool {
     pairs.first().is_some_and(|pair| theory.ask(&[pair.yes]) == Answer::Never)
 }
 
+/// How long it can take at most until the clock of a zone shows a time of day: a day, and by as much as it was ever set back
+/// since 1970. It is looked at every ten days, so that it is seen before and after.
+fn longest_day(zone: chrono_tz::Tz) -> Duration {
+    const TEN_DAYS: i64 = 864_000;
+    let ahead = |n: i64| {
+        let at = DateTime::from_timestamp(n * TEN_DAYS, 0)?.with_timezone(&zone);
+        Some(i64::from(at.offset().fix().local_minus_utc()))
+    };
+    let ahead: Vec<i64> = (0..3000).map_while(ahead).collect();
+    let back = ahead.iter().zip(ahead.iter().skip(1)).map(|(before, after)| before - after).max();
+    Duration::from_secs(86_400 + back.unwrap_or(0).max(0).unsigned_abs())
+}
+
 /// How long a request can take at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Longest {
     AtMost(Duration),
-    /// Without end, because of the stages at these field paths.
+    /// Perhaps without end, because of the stages at these field paths.
     Unbounded(Vec<String>),
 }
 
@@ -76,11 +91,13 @@ fn of_sequence(policies: &Policies, sequence: &Sequence, passed: &mut BTreeSet<S
     let mut total = Duration::ZERO;
     let mut without = Vec::new();
     for stage in &sequence.stages {
-        match of_stage(policies, stage, passed) {
+        match of_stage(policies, stage, passed).filter(|longest| *longest <= STAGE_MAX) {
             Some(longest) => total = total.saturating_add(longest),
             None => without.push(stage.place.clone()),
         }
-        if stage.work.is_terminal() {
+        let never_passed = matches!(&stage.work, Work::Wait(wait)
+            if matches!(&wait.until, Until::Condition { condition, .. } if never_holds(condition)));
+        if never_passed || stage.work.is_terminal() {
             break;
         }
     }
@@ -95,7 +112,7 @@ fn of_stage(policies: &Policies, stage: &Stage, passed: &mut BTreeSet<String>) -
             Until::Condition { condition, .. } if condition.is_always_true() => Some(Duration::ZERO),
             Until::Condition { timeout, .. } => *timeout,
             Until::Duration(lasting) => Some(*lasting),
-            Until::TimeOfDay { .. } => Some(DAY_MAX),
+            Until::TimeOfDay { zone, .. } => Some(longest_day(*zone)),
         },
         Work::Form => None,
         Work::Provision(Provision::Manual | Provision::ExternalTicket | Provision::Unconfigured) => None,
@@ -114,19 +131,35 @@ fn of_stage(policies: &Policies, stage: &Stage, passed: &mut BTreeSet<String>) -
 
 fn of_approval(policies: &Policies, approval: &Approval, passed: &mut BTreeSet<String>) -> Option<Duration> {
     let escalation = approval.escalation.as_ref()?;
+    // Where another policy may take over, it may do so at the last moment.
+    let mut longest = Duration::ZERO;
+    for id in may_take_over(approval)? {
+        longest = longest.max(of_policy(policies, id, passed, 0)?);
+    }
     match &escalation.to {
-        EscalationTarget::CancelTask | EscalationTarget::SkipStage => Some(escalation.after),
+        EscalationTarget::CancelTask | EscalationTarget::SkipStage => {}
         // Whoever is asked then may never answer, and it escalates once.
-        EscalationTarget::Reassign(_) => None,
-        EscalationTarget::ReplacePolicy(id) => {
-            Some(escalation.after.saturating_add(of_policy(policies, id, passed)?))
-        }
+        EscalationTarget::Reassign(_) => return None,
+        EscalationTarget::ReplacePolicy(id) => longest = longest.max(of_policy(policies, id, passed, 0)?),
+    }
+    Some(escalation.after.saturating_add(longest))
+}
+
+/// The policies that whatever stands in for people can choose; `None` for any.
+fn may_take_over(approval: &Approval) -> Option<&[String]> {
+    match approval.sources.first() {
+        Some(Source::Webhook(_)) => None,
+        Some(Source::Agent(agent)) if agent.mode == AgentMode::CommentOnly => Some(&[]),
+        Some(Source::Agent(agent)) => (!agent.policies.is_empty()).then_some(&agent.policies),
+        _ => Some(&[]),
     }
 }
 
-/// The longest of all that a policy can lead to; `None` if one has no end, or is one that was passed before.
-fn of_policy(policies: &Policies, id: &str, passed: &mut BTreeSet<String>) -> Option<Duration> {
-    if !passed.insert(id.to_owned()) {
+/// The longest of all that a policy can lead to; `None` if one has no end, or is one that was passed before, or if so many are
+/// passed that the machine goes no further. `chain` is how many references were followed without anything being done.
+fn of_policy(policies: &Policies, id: &str, passed: &mut BTreeSet<String>, chain: usize) -> Option<Duration> {
+    let too_many = chain > CHAIN_MAX || passed.len() > REPLACEMENTS_MAX as usize;
+    if too_many || !passed.insert(id.to_owned()) {
         return None;
     }
     let workflow = &policies.by_id.get(id)?.workflow;
@@ -137,7 +170,7 @@ fn of_policy(policies: &Policies, id: &str, passed: &mut BTreeSet<String>) -> Op
                 Longest::AtMost(longest) => longest,
                 Longest::Unbounded(_) => return None,
             },
-            Destination::Policy(id) => of_policy(policies, id, passed)?,
+            Destination::Policy(id) => of_policy(policies, id, passed, chain + 1)?,
             // A request that comes here is stuck.
             Destination::Nowhere => return None,
         };

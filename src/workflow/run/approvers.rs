@@ -75,14 +75,12 @@ impl Run<'_, '_> {
         }
         let mut seen = std::collections::BTreeSet::new();
         for user in users.iter().filter(|user| seen.insert(user.as_str())).take(ASKED_MAX) {
-            match self.exclusion(approval, user) {
-                Some(why) => excluded.push(Excluded { user: user.clone(), source: source.clone(), why }),
-                None => asked.push(Asked {
-                    user: user.clone(),
-                    source: source.clone(),
-                    delegate_of: String::new(),
-                }),
+            if let Some(why) = self.exclusion(approval, user) {
+                // Nobody stands in for somebody who may not decide.
+                excluded.push(Excluded { user: user.clone(), source: source.clone(), why });
+                continue;
             }
+            asked.push(Asked { user: user.clone(), source: source.clone(), delegate_of: String::new() });
             if let Some(delegate) = self.delegate(approval, user)
                 && !users.contains(&delegate)
             {

@@ -96,6 +96,8 @@ impl Run<'_, '_> {
         self.ask_instead(approval, &format!("reassigned by {by}"), to);
         if let Some(record) = self.record() {
             record.asked.extend(kept);
+            record.state = StageState::Waiting;
+            record.reason.clear();
         }
         let (stage, by, users) = (self.number(), by.to_owned(), to.to_vec());
         self.effects.push(Effect::Reassigned { stage, by, users });

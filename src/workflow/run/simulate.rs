@@ -91,6 +91,11 @@ impl Drive<'_, '_> {
     fn step(&mut self, at: DateTime<Utc>, what: Happening) {
         self.fire_until(at);
         self.step_once(at, what);
+        self.assume();
+    }
+
+    /// Takes to be done what is, at the time at which it was begun.
+    fn assume(&mut self) {
         for _ in 0..ASSUMED_MAX {
             let Some(what) = self.assumed() else { break };
             let stage = self.state.stages.len().saturating_sub(1);
@@ -105,6 +110,7 @@ impl Drive<'_, '_> {
         for _ in 0..EVENTS_IDLE_MAX {
             let Some(due) = self.state.due().filter(|due| *due <= at) else { return };
             self.step_once(due, Happening::TimePassed);
+            self.assume();
         }
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The last time that is still reckoned with.
 const YEAR_MAX: i32 = 9999;
+/// By how much a clock jumps at most within a day; one that leaves out more has left out the day.
+const JUMP_MAX_HOURS: i64 = 3;
 
 impl State {
     /// When time alone moves the task on; `None` = never.
@@ -97,8 +99,8 @@ pub(super) fn after(now: DateTime<Utc>, lasting: Duration) -> Option<DateTime<Ut
     (then.year() <= YEAR_MAX).then_some(then)
 }
 
-/// When the clock of a zone next shows this time. On a day on which it jumps over it, an hour later; where it shows it twice,
-/// the first time.
+/// When the clock of a zone next shows this time. On a day on which it jumps over it, as many full hours later as it takes;
+/// where it shows it twice, the first time.
 pub(super) fn next_time_of_day(
     now: DateTime<Utc>,
     hour: u32,
@@ -111,7 +113,10 @@ pub(super) fn next_time_of_day(
         let local = today.checked_add_days(chrono::Days::new(days))?.and_time(time);
         let found = match zone.from_local_datetime(&local) {
             LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at,
-            LocalResult::None => zone.from_local_datetime(&(local + TimeDelta::hours(1))).earliest()?,
+            LocalResult::None => {
+                let later = |hours| zone.from_local_datetime(&(local + TimeDelta::hours(hours))).earliest();
+                (1..=JUMP_MAX_HOURS).find_map(later)?
+            }
         };
         let found = found.with_timezone(&Utc);
         (found > now).then_some(found)
@@ -138,5 +143,10 @@ mod tests {
             let wanted: DateTime<Utc> = wanted.parse().unwrap();
             assert_eq!(next_time_of_day(now, hour, 0, berlin), Some(wanted), "{now}");
         }
+        // At a station in Antarctica it jumps from 1 to 3.
+        let troll = chrono_tz::Antarctica::Troll;
+        let now: DateTime<Utc> = "2026-03-28T12:00:00Z".parse().unwrap();
+        let wanted: DateTime<Utc> = "2026-03-29T01:00:00Z".parse().unwrap();
+        assert_eq!(next_time_of_day(now, 1, 0, troll), Some(wanted));
     }
 }

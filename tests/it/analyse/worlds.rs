@@ -216,7 +216,7 @@ fn world(choice: &[usize]) -> (Facts, Apps, DateTime<Utc>) {
     (facts, Apps(choice[5]), day)
 }
 
-fn rule_of(finding: &Finding) -> usize {
+pub fn rule_of(finding: &Finding) -> usize {
     let digits: String = finding.path.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }

@@ -1,9 +1,10 @@
-//! ConductorOne's policies: rules, chains, sequences of approvals of six kinds with fallbacks, waits, ends; escalations; and people
-//! who approve, deny, hand over, or let time pass.
+//! ConductorOne's policies: rules, chains, sequences of every kind of step, approvals by every kind of source with fallbacks,
+//! delegates and escalations; and people, administrators, webhooks and agents who do whatever they may and may not.
 
 use super::{Dice, cases};
 use crate::reference::c1::{
-    Approval, Condition, Escalation, Happening, Policy, Source, Step, Target, Task, World,
+    Agent, Answer, Approval, By, Condition, Escalation, Expression, Failure, Fallback, Gives, Happening,
+    Mode, Person, Policy, Source, Step, Target, Task, World,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::app::world;
@@ -12,12 +13,12 @@ use countersign::pb::c1::api::policy::v1::Policy as Document;
 use countersign::policy::{Path, Report, c1};
 use countersign::wire::Schema;
 use countersign::wire::json::{self as wire_json, Reading};
-use countersign::workflow::Nobody;
 use countersign::workflow::run::{
-    Decision, Effect, Happening as Happened, Machine, Policies, Policy as Snapshot, State, Trace, Verdict,
-    simulate,
+    Answer as Answered, Decision, Effect, Ending, Happening as Happened, Machine, Policies,
+    Policy as Snapshot, State, Trace, Verdict, simulate,
 };
 use countersign::workflow::world::{Directory, Request};
+use countersign::workflow::{Afterwards, Nobody};
 use prost::Message;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,20 +40,62 @@ fn condition(dice: &mut Dice) -> Condition {
         Condition::SubjectIs("ann"),
         Condition::SubjectIs("bob"),
         Condition::SubjectIs("max"),
+        Condition::From(5000, "2026-11-26T09:23:20Z"),
+        Condition::From(100_000, "2026-11-27T11:46:40Z"),
     ])
 }
 
-fn approval(dice: &mut Dice, later: &[&'static str]) -> Approval {
-    let source = match dice.below(6) {
-        0 => Source::Users(people(dice, 1, 3)),
-        1 => Source::Managers,
-        2 => Source::AppOwners,
-        3 => Source::EntitlementOwners,
-        4 => Source::Group,
-        _ => Source::Account,
+fn expressions(dice: &mut Dice) -> Vec<Expression> {
+    let one = |dice: &mut Dice| {
+        dice.one_of(&[
+            Expression("appOwners", Gives::AppOwners),
+            Expression("c1.directory.users.v1.GetManagers(subject)", Gives::Managers),
+            Expression("c1.directory.apps.v1.GetEntitlementMembers(\"dir\", \"security\")", Gives::Members),
+            Expression("subject", Gives::Subject),
+            Expression("c1.directory.users.v1.GetByID(\"dan\")", Gives::One("dan")),
+            Expression("[c1.directory.users.v1.GetByID(\"eve\")]", Gives::One("eve")),
+            Expression("appOwners.filter(owner, owner.id == \"stranger\")", Gives::Nobody),
+            Expression("c1.directory.users.v1.GetByID(\"stranger\")", Gives::Fails),
+        ])
     };
-    let has_fallback = !matches!(source, Source::Users(_) | Source::AppOwners);
-    let is_account = matches!(source, Source::Account);
+    (0..dice.between(1, 3)).map(|_| one(dice)).collect()
+}
+
+fn agent(dice: &mut Dice, is_review: bool) -> Agent {
+    let modes = [Mode::FullControl, Mode::FullControl, Mode::ChangePolicyOnly, Mode::CommentOnly];
+    Agent {
+        // In a review an agent may only comment.
+        mode: if is_review { Mode::CommentOnly } else { dice.one_of(&modes) },
+        failure: match dice.below(3) {
+            0 => Failure::Users(people(dice, 1, 2)),
+            1 => Failure::Administrators,
+            _ => Failure::Skip,
+        },
+        policies: if dice.percent(50) { vec!["b", "c"] } else { vec!["a", "b", "none"] },
+    }
+}
+
+fn approval(dice: &mut Dice, later: &[&'static str], is_review: bool) -> Approval {
+    let source = match dice.below(16) {
+        0..3 => Source::Users(people(dice, 1, 3)),
+        3 | 4 => Source::Managers,
+        5 => Source::AppOwners,
+        6 => Source::EntitlementOwners,
+        7 => Source::ResourceOwners,
+        8 | 9 => Source::Group,
+        10 => Source::Account,
+        11 | 12 => Source::Expressions(expressions(dice)),
+        13 | 14 => Source::Webhook,
+        _ => Source::Agent(agent(dice, is_review)),
+    };
+    let stands_in = matches!(source, Source::Webhook | Source::Agent(_));
+    let has_fallback = !stands_in && !matches!(source, Source::Users(_) | Source::AppOwners);
+    let can_choose = !stands_in && !matches!(source, Source::Account);
+    let fallback = if dice.percent(60) {
+        Fallback::Users(people(dice, 1, 3))
+    } else {
+        Fallback::Groups(dice.one_of(&[vec!["leads"], vec!["security", "leads"], vec!["security"]]))
+    };
     let escalation = match dice.below(5) {
         0 if !later.is_empty() => Escalation::Policy(dice.one_of(later)),
         0 | 1 => Escalation::Users(people(dice, 1, 3)),
@@ -61,82 +104,162 @@ fn approval(dice: &mut Dice, later: &[&'static str]) -> Approval {
     };
     Approval {
         source,
-        fallback: (has_fallback && dice.percent(50)).then(|| people(dice, 1, 3)),
-        // The owner of an account decides on their own; there is no switch.
-        allow_self: is_account || dice.percent(40),
-        distinct: !is_account && dice.percent(40),
+        fallback: (has_fallback && dice.percent(50)).then_some(fallback),
+        allow_self: can_choose && dice.percent(40),
+        distinct: can_choose && dice.percent(40),
         reassignees: dice.percent(50).then(|| people(dice, 0, 2)),
+        delegation: dice.percent(25),
+        reasons: [dice.percent(10), dice.percent(10), dice.percent(10)],
+        step_up: dice.percent(8),
         escalation: dice.percent(50).then(|| (dice.one_of(&[600, 3600, 86_400]), escalation)),
     }
 }
 
-fn steps(dice: &mut Dice, later: &[&'static str]) -> Vec<Step> {
-    let one = |dice: &mut Dice| match dice.below(12) {
+fn steps(dice: &mut Dice, later: &[&'static str], is_review: bool) -> Vec<Step> {
+    let one = |dice: &mut Dice| match dice.below(24) {
         0 => Step::Wait(dice.one_of(&[3600, 7200])),
-        1 => Step::Accept,
-        2 => Step::Reject,
-        _ => Step::Approval(approval(dice, later)),
+        1 => Step::WaitUntil(dice.one_of(&[28_800, 34_200, 0]), dice.one_of(&[0, 3600, -18_000])),
+        2 | 3 => Step::WaitFor(condition(dice), dice.percent(60).then(|| dice.one_of(&[3600, 200_000]))),
+        4 => Step::Form,
+        5 => dice.one_of(&[
+            Step::Provision("connector", true),
+            Step::Provision("delegated", true),
+            Step::Provision("webhook", true),
+            Step::Provision("manual", false),
+            Step::Provision("externalTicket", false),
+            Step::Provision("unconfigured", false),
+        ]),
+        6 => Step::Action,
+        7 => Step::Accept,
+        8 => Step::Reject,
+        _ => Step::Approval(Box::new(approval(dice, later, is_review))),
     };
     (0..dice.between(1, 4)).map(|_| one(dice)).collect()
 }
 
-/// Three policies; each leads to later ones only.
+/// Whether the policies of a case are for reviews.
+fn is_review(number: u64) -> bool {
+    Dice::of_case(number ^ 0x3333).percent(20)
+}
+
+/// Three policies; each leads to later ones only, but for what webhooks and agents say.
 fn policies(number: u64) -> Vec<Policy> {
     let dice = &mut Dice::of_case(number);
+    let is_review = is_review(number);
+    let baseline_key = if is_review { "certify" } else { "grant" };
     let ids = ["a", "b", "c"];
     let mut all = Vec::new();
     for (n, id) in ids.into_iter().enumerate() {
         let later = &ids[n + 1..];
-        let mut sequences = vec![("x", steps(dice, later)), ("y", steps(dice, later))];
+        let mut sequences = vec![("x", steps(dice, later, is_review)), ("y", steps(dice, later, is_review))];
         let target = |dice: &mut Dice| match dice.below(3) {
             0 if !later.is_empty() => Target::Policy(dice.one_of(later)),
             one => Target::Steps(["x", "x", "y"][one]),
         };
         let rules = (0..dice.between(0, 3)).map(|_| (condition(dice), target(dice))).collect();
         let chains = !later.is_empty() && dice.percent(20);
-        let baseline = if chains { Target::Policy(dice.one_of(later)) } else { Target::Steps("grant") };
+        let baseline = if chains { Target::Policy(dice.one_of(later)) } else { Target::Steps(baseline_key) };
         if !chains {
-            sequences.push(("grant", steps(dice, later)));
+            sequences.push((baseline_key, steps(dice, later, is_review)));
         }
-        all.push(Policy { id, rules, baseline, sequences });
+        let actions = if is_review { dice.between(0, 2) } else { 0 };
+        let post_actions = (0..actions).map(|_| dice.percent(50)).collect();
+        all.push(Policy { id, rules, baseline, sequences, post_actions });
     }
     all
 }
 
 fn world_of(number: u64, nobody: &'static str) -> World {
     let dice = &mut Dice::of_case(!number);
-    let everybody = PEOPLE.iter().filter(|id| **id != "nobody");
     let subject = dice.one_of(&["ann", "bob", "max"]);
+    let person = |id: &&'static str| Person {
+        id,
+        is_enabled: *id != "old",
+        managers: people(dice, 0, 2),
+        delegate: dice.percent(40).then(|| (dice.one_of(PEOPLE), dice.percent(80))),
+    };
+    let everybody = PEOPLE.iter().filter(|id| **id != "nobody").map(person).collect();
     World {
-        people: everybody.map(|id| (*id, *id != "old", people(dice, 0, 2))).collect(),
+        people: everybody,
         app_owners: people(dice, 0, 3),
         entitlement_owners: people(dice, 0, 2),
-        group: people(dice, 0, 3),
+        resource_owners: people(dice, 0, 2),
+        groups: [people(dice, 0, 3), people(dice, 0, 2)],
         account_owner: dice.one_of(PEOPLE),
         administrators: people(dice, 1, 2),
         subject,
         requester: if dice.percent(60) { subject } else { dice.one_of(&PEOPLE[..5]) },
         nobody,
+        assumes: dice.percent(80),
+    }
+}
+
+fn answer(dice: &mut Dice) -> Answer {
+    match dice.below(8) {
+        0 | 1 => Answer::Approve,
+        2 => Answer::Deny,
+        3 => Answer::Comment,
+        4 | 5 => Answer::Reassign(people(dice, 1, 2)),
+        6 => Answer::ChangePolicy(dice.one_of(&["a", "b", "c", "none"])),
+        _ => Answer::Fail,
     }
 }
 
 fn happenings(number: u64) -> Vec<(i64, Happening)> {
     let dice = &mut Dice::of_case(number ^ 0x5555_5555_5555_5555);
-    let one = |dice: &mut Dice| match dice.below(20) {
-        0..13 => Happening::Approve(dice.one_of(&PEOPLE[..5])),
-        13 => Happening::Deny(dice.one_of(&PEOPLE[..5])),
-        14..18 => Happening::Reassign(dice.one_of(&PEOPLE[..5]), people(dice, 1, 2)),
+    match dice.below(100) {
+        // Two people who hand it to each other, and policies that take over from each other: both have an end.
+        0..4 => {
+            let pair = [dice.one_of(&PEOPLE[..5]), dice.one_of(&PEOPLE[..5])];
+            return (0..13)
+                .map(|n| (1, Happening::Reassign(By(pair[n % 2], true, true), vec![pair[(n + 1) % 2]])))
+                .collect();
+        }
+        4 | 5 => return vec![(1, Happening::Answer(Answer::ChangePolicy("a"))); 35],
+        _ => {}
+    }
+    let by = |dice: &mut Dice| By(dice.one_of(&PEOPLE[..5]), dice.percent(80), dice.percent(80));
+    let one = |dice: &mut Dice| match dice.below(32) {
+        0..13 => Happening::Approve(by(dice)),
+        13 => Happening::Deny(by(dice)),
+        14..18 => Happening::Reassign(by(dice), people(dice, 1, 2)),
+        18..22 => Happening::Answer(answer(dice)),
+        22 => Happening::Recheck,
+        23 => Happening::ConditionHolds,
+        24 => Happening::FormFilled,
+        25 => Happening::Done(dice.percent(80)),
+        26 | 27 => Happening::Skip,
+        28 => Happening::Restart,
+        29 if dice.percent(30) => Happening::Cancel,
         _ => Happening::Nothing,
     };
     (0..dice.between(0, 9)).map(|_| (dice.one_of(&[0, 1, 600, 4000, 90_000]), one(dice))).collect()
 }
 
-fn read<M: Message + Default>(name: &str, json: &Value) -> M {
+/// The message of a type of ours that this JSON is.
+pub fn read<M: Message + Default>(name: &str, json: &Value) -> M {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(pb::pool()));
     let ty = SCHEMA.message(name).unwrap();
     let mut bytes = Vec::new();
     wire_json::decode(&ty, json.to_string().as_bytes(), &Reading::default(), &mut bytes).unwrap();
     M::decode(bytes.as_slice()).unwrap()
+}
+
+fn agent_json(agent: &Agent) -> Value {
+    let mode = match agent.mode {
+        Mode::FullControl => "FULL_CONTROL",
+        Mode::ChangePolicyOnly => "CHANGE_POLICY_ONLY",
+        Mode::CommentOnly => "COMMENT_ONLY",
+    };
+    let (failure, users): (_, &[&str]) = match &agent.failure {
+        Failure::Users(ids) => ("REASSIGN_TO_USERS", ids),
+        Failure::Administrators => ("REASSIGN_TO_SUPER_ADMINS", &[]),
+        Failure::Skip => ("SKIP_POLICY_STEP", &[]),
+    };
+    json!({
+        "agentMode": format!("APPROVAL_AGENT_MODE_{mode}"), "policyIds": agent.policies, "reassignToUserIds": users,
+        "agentFailureAction": format!("APPROVAL_AGENT_FAILURE_ACTION_{failure}"), "instructions": "look",
+    })
 }
 
 fn approval_json(approval: &Approval) -> Value {
@@ -145,18 +268,35 @@ fn approval_json(approval: &Approval) -> Value {
         Source::Managers => ("manager", json!({})),
         Source::AppOwners => ("appOwners", json!({})),
         Source::EntitlementOwners => ("entitlementOwners", json!({})),
+        Source::ResourceOwners => ("resourceOwners", json!({})),
         Source::Group => ("group", json!({"appId": "dir", "appGroupId": "security"})),
         Source::Account => ("self", json!({})),
+        Source::Expressions(all) => {
+            ("expression", json!({"expressions": all.iter().map(|one| one.0).collect::<Vec<_>>()}))
+        }
+        Source::Webhook => ("webhook", json!({"webhookId": "w"})),
+        Source::Agent(agent) => ("agent", agent_json(agent)),
     };
-    if arm != "self" {
+    if !matches!(arm, "self" | "webhook" | "agent") {
         fields["allowSelfApproval"] = json!(approval.allow_self);
         fields["requireDistinctApprovers"] = json!(approval.distinct);
     }
-    if let Some(ids) = &approval.fallback {
+    if let Some(fallback) = &approval.fallback {
         fields["fallback"] = json!(true);
-        fields["fallbackUserIds"] = json!(ids);
+        match fallback {
+            Fallback::Users(ids) => fields["fallbackUserIds"] = json!(ids),
+            Fallback::Groups(names) => {
+                let groups = names.iter().map(|name| json!({"appId": "dir", "appEntitlementId": name}));
+                fields["isGroupFallbackEnabled"] = json!(true);
+                fields["fallbackGroupIds"] = groups.collect();
+            }
+        }
     }
-    let mut json = json!({arm: fields});
+    let mut json = json!({
+        arm: fields, "allowDelegation": approval.delegation, "requireApprovalReason": approval.reasons[0],
+        "requireDenialReason": approval.reasons[1], "requireReassignmentReason": approval.reasons[2],
+        "requiresStepUpProviderId": if approval.step_up { "provider" } else { "" },
+    });
     if let Some(ids) = &approval.reassignees {
         json["allowReassignment"] = json!(true);
         json["allowedReassignees"] = json!(ids);
@@ -175,23 +315,48 @@ fn approval_json(approval: &Approval) -> Value {
     json
 }
 
-fn document(policy: &Policy) -> Value {
-    let step = |step: &Step| match step {
+fn step_json(step: &Step) -> Value {
+    match step {
         Step::Approval(approval) => json!({"approval": approval_json(approval)}),
         Step::Wait(seconds) => json!({"wait": {"duration": {"duration": format!("{seconds}s")}}}),
+        Step::WaitUntil(second, ahead) => {
+            let zone = match ahead {
+                0 => "",
+                3600 => "Europe/Berlin",
+                _ => "America/New_York",
+            };
+            let (hours, minutes) = (second / 3600, second / 60 % 60);
+            json!({"wait": {"untilTime": {"hours": hours, "minutes": minutes, "timezone": zone}}})
+        }
+        Step::WaitFor(condition, most) => {
+            let mut wait = json!({"condition": {"condition": condition.text()}});
+            if let Some(most) = most {
+                wait["timeoutDuration"] = json!(format!("{most}s"));
+            }
+            json!({"wait": wait})
+        }
+        Step::Form => json!({"form": {"form": {}}}),
+        Step::Provision("unconfigured", _) => json!({"provision": {}}),
+        Step::Provision(kind, _) => json!({"provision": {"provisionPolicy": {*kind: {}}}}),
+        Step::Action => json!({"action": {"automation": {"automationTemplateId": "t"}}}),
         Step::Accept => json!({"accept": {}}),
         Step::Reject => json!({"reject": {}}),
-    };
+    }
+}
+
+fn document(policy: &Policy, is_review: bool) -> Value {
     let sequences = policy.sequences.iter().map(|(key, steps)| {
-        let steps: Vec<Value> = steps.iter().map(step).collect();
+        let steps: Vec<Value> = steps.iter().map(step_json).collect();
         ((*key).to_owned(), json!({"steps": steps}))
     });
     let rules = policy.rules.iter().map(|(condition, target)| match target {
         Target::Steps(key) => json!({"condition": condition.text(), "stepKey": key}),
         Target::Policy(id) => json!({"condition": condition.text(), "policyId": id}),
     });
+    let actions = policy.post_actions.iter().map(|now| json!({"certifyRemediateImmediately": now}));
     let mut json = json!({
-        "displayName": "Any", "policyType": "POLICY_TYPE_GRANT", "rules": rules.collect::<Vec<_>>(),
+        "displayName": "Any", "rules": rules.collect::<Vec<_>>(), "postActions": actions.collect::<Vec<_>>(),
+        "policyType": if is_review { "POLICY_TYPE_CERTIFY" } else { "POLICY_TYPE_GRANT" },
         "policySteps": sequences.collect::<serde_json::Map<_, _>>(),
     });
     if let Target::Policy(id) = policy.baseline {
@@ -200,7 +365,7 @@ fn document(policy: &Policy) -> Value {
     json
 }
 
-fn snapshots(policies: &[Policy], nobody: &str) -> Policies {
+fn snapshots(policies: &[Policy], nobody: &str, is_review: bool) -> Policies {
     let nobody = match nobody {
         "skip" => Nobody::Skip,
         "deny" => Nobody::Deny,
@@ -208,7 +373,7 @@ fn snapshots(policies: &[Policy], nobody: &str) -> Policies {
     };
     let mut by_id = BTreeMap::new();
     for policy in policies {
-        let document = document(policy);
+        let document = document(policy, is_review);
         let mut message: Document = read("c1.api.policy.v1.Policy", &document);
         c1::prepare(&mut message);
         let compiled = c1::compile(&message, c1::Surroundings { own_id: None, nobody });
@@ -219,9 +384,15 @@ fn snapshots(policies: &[Policy], nobody: &str) -> Policies {
 }
 
 fn directory(world: &World) -> Directory {
-    let users = world.people.iter().map(|(id, is_enabled, managers)| {
-        let status = if *is_enabled { "USER_STATUS_ENABLED" } else { "USER_STATUS_DISABLED" };
-        json!({"id": id, "managerIds": managers, "status": status})
+    let users = world.people.iter().map(|person| {
+        let status = if person.is_enabled { "USER_STATUS_ENABLED" } else { "USER_STATUS_DISABLED" };
+        let mut json = json!({"id": person.id, "managerIds": person.managers, "status": status});
+        if let Some((delegate, before)) = person.delegate {
+            json["delegateId"] = json!(delegate);
+            json["delegateSince"] =
+                json!(if before { "2026-11-01T00:00:00Z" } else { "2026-11-26T08:00:01Z" });
+        }
+        json
     });
     let json = json!({
         "users": users.collect::<Vec<_>>(),
@@ -230,9 +401,11 @@ fn directory(world: &World) -> Directory {
             {"id": "dir"},
         ],
         "entitlements": [
-            {"id": "read", "appId": "db", "ownerIds": world.entitlement_owners},
-            {"id": "security", "appId": "dir", "memberIds": world.group},
+            {"id": "read", "appId": "db", "ownerIds": world.entitlement_owners, "resourceId": "prod"},
+            {"id": "security", "appId": "dir", "memberIds": world.groups[0]},
+            {"id": "leads", "appId": "dir", "memberIds": world.groups[1]},
         ],
+        "resources": [{"id": "prod", "appId": "db", "ownerIds": world.resource_owners}],
         "administratorIds": world.administrators,
     });
     let mut report = Report::default();
@@ -245,16 +418,36 @@ fn start() -> DateTime<Utc> {
     "2026-11-26T08:00:00Z".parse().unwrap()
 }
 
+fn decided(By(actor, says_why, stepped_up): &By, verdict: Verdict) -> Happened {
+    let reason = if *says_why { "since".to_owned() } else { String::new() };
+    let (actor, stepped_up) = ((*actor).to_owned(), *stepped_up);
+    Happened::Decided(Decision { actor, verdict, reason, stepped_up, ..Decision::default() })
+}
+
 fn happened(what: &Happening) -> Happened {
-    let (actor, verdict) = match what {
-        Happening::Approve(actor) => (actor, Verdict::Approve),
-        Happening::Deny(actor) => (actor, Verdict::Deny),
-        Happening::Reassign(actor, to) => {
-            (actor, Verdict::Reassign(to.iter().map(|id| (*id).to_owned()).collect()))
-        }
-        Happening::Nothing => return Happened::TimePassed,
-    };
-    Happened::Decided(Decision { actor: (*actor).to_owned(), verdict, ..Decision::default() })
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+    let by = "root".to_owned();
+    match what {
+        Happening::Approve(by) => decided(by, Verdict::Approve),
+        Happening::Deny(by) => decided(by, Verdict::Deny),
+        Happening::Reassign(by, to) => decided(by, Verdict::Reassign(ids(to))),
+        Happening::Answer(answer) => Happened::Answered(match answer {
+            Answer::Approve => Answered::Approve,
+            Answer::Deny => Answered::Deny,
+            Answer::Comment => Answered::Comment("hm".to_owned()),
+            Answer::Reassign(to) => Answered::Reassign(ids(to)),
+            Answer::ChangePolicy(id) => Answered::ChangePolicy((*id).to_owned()),
+            Answer::Fail => Answered::Fail,
+        }),
+        Happening::Recheck => Happened::Rechecked,
+        Happening::ConditionHolds => Happened::ConditionHeld,
+        Happening::FormFilled => Happened::FormFilled,
+        Happening::Done(success) => Happened::Done { success: *success },
+        Happening::Skip => Happened::Skipped { by },
+        Happening::Restart => Happened::Restarted { by },
+        Happening::Cancel => Happened::Cancelled { by },
+        Happening::Nothing => Happened::TimePassed,
+    }
 }
 
 /// All that can be compared of a task.
@@ -276,12 +469,13 @@ fn of_reference(task: &Task<'_>) -> Value {
             one.entered,
             one.left,
             one.asked,
-            one.decided_by
+            one.decided_by,
+            one.hand_overs
         ])
     });
     json!({
         "route": route.collect::<Vec<_>>(), "stages": stages.collect::<Vec<_>>(), "refused": task.refused,
-        "outcome": task.word(),
+        "outcome": task.word(), "ended": task.ended.map(|(_, at)| at), "post_actions": task.post_actions,
     })
 }
 
@@ -289,7 +483,9 @@ fn of_machine(state: &State, trace: &Trace) -> Value {
     let seconds = |at: DateTime<Utc>| (at - start()).num_seconds();
     let route = state.route.iter().map(|hop| json!([hop.policy, hop.rule, hop.sequence, hop.next_policy]));
     let stages = state.stages.iter().map(|one| {
-        let asked: Vec<&String> = one.asked.iter().map(|asked| &asked.user).collect();
+        let asked =
+            one.asked.iter().map(|asked| (&asked.user, Some(&asked.delegate_of).filter(|id| !id.is_empty())));
+        let asked: Vec<_> = asked.collect();
         let (entered, left) = (seconds(one.entered_at), one.left_at.map(seconds));
         json!([
             one.policy,
@@ -300,54 +496,95 @@ fn of_machine(state: &State, trace: &Trace) -> Value {
             entered,
             left,
             asked,
-            one.decided_by
+            one.decided_by,
+            one.reassignments
         ])
     });
+    let post_actions = trace.post_actions.iter().map(|Afterwards::RemediateImmediately(now)| *now);
     let refused = trace.timeline.iter().filter(|one| matches!(one.effect, Effect::Refused { .. })).count();
     json!({
         "route": route.collect::<Vec<_>>(), "stages": stages.collect::<Vec<_>>(), "refused": refused,
-        "outcome": state.outcome().word(),
+        "outcome": state.outcome().word(), "ended": state.ended_at.map(seconds),
+        "post_actions": post_actions.collect::<Vec<_>>(),
     })
+}
+
+/// How the cases came out, to see that all that can happen does.
+#[derive(Debug, Default)]
+struct Seen {
+    outcomes: BTreeMap<&'static str, u64>,
+    /// Kinds of stages with the states that they came to.
+    stages: BTreeMap<(&'static str, &'static str), u64>,
+    most_hand_overs: usize,
+    blocked_tasks: u64,
+    delegates: u64,
+}
+
+impl Seen {
+    fn see(&mut self, task: &Task<'_>) {
+        *self.outcomes.entry(task.word()).or_default() += 1;
+        for stage in &task.stages {
+            *self.stages.entry((stage.kind, stage.state)).or_default() += 1;
+            self.most_hand_overs = self.most_hand_overs.max(stage.hand_overs);
+            self.blocked_tasks += u64::from(stage.kind == "blocked");
+            self.delegates += u64::from(stage.asked.iter().any(|one| one.1 == Some(stage.decided_by)));
+        }
+    }
 }
 
 #[test]
 fn tasks_run_as_in_the_reference() {
-    let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut seen = Seen::default();
     let cases = cases();
     for first in (cases.start..cases.end).step_by(8) {
         let policies = policies(first);
         let nobody = Dice::of_case(first ^ 0x0F0F).one_of(&["block", "skip", "deny"]);
-        let snapshots = snapshots(&policies, nobody);
+        let snapshots = snapshots(&policies, nobody, is_review(first));
         for number in first..cases.end.min(first + 8) {
             let world = world_of(number, nobody);
-            let happenings = happenings(number);
-            let directory = directory(&world);
-            let request = Request {
-                subject_id: world.subject.to_owned(),
-                requester_id: world.requester.to_owned(),
-                app_id: "db".to_owned(),
-                entitlement_id: "read".to_owned(),
-                account_id: "acc".to_owned(),
-                ..Request::default()
-            };
-            let machine = Machine::new(&snapshots, &directory, &request);
-            let given: Vec<_> =
-                happenings.iter().map(|(after, what)| (TimeDelta::seconds(*after), happened(what))).collect();
-            let trace = simulate(&machine, start(), &given, true);
-            let mut task = Task::begin(&policies, &world);
-            let mut now = 0;
-            for (after, what) in &happenings {
-                now += after;
-                task.happen(what, now);
-            }
-            let told = || format!("case {number}: {policies:#?} {world:?} {happenings:?}");
-            assert_eq!(of_machine(&trace.state, &trace), of_reference(&task), "{}", told());
-            // And then nobody ever does anything.
-            *seen.entry(task.word()).or_default() += 1;
-            task.pass_until(i64::MAX);
-            assert_eq!(trace.idle.outcome.word(), task.word(), "idle: {}", told());
+            run(number, &policies, &snapshots, &world, &mut seen);
         }
     }
     println!("{seen:?}");
-    assert!(seen.len() == 5 || cases.end - cases.start < 1000, "{seen:?}");
+    if cases.end - cases.start >= 1000 {
+        assert!(seen.outcomes.len() == 7, "{seen:?}");
+        assert!(seen.stages.len() >= 30, "{} in {seen:?}", seen.stages.len());
+    }
+    if cases.end - cases.start >= 100_000 {
+        assert!(seen.most_hand_overs == 10 && seen.blocked_tasks > 20, "{seen:?}");
+    }
+}
+
+fn run(number: u64, policies: &[Policy], snapshots: &Policies, world: &World, seen: &mut Seen) {
+    let happenings = happenings(number);
+    let directory = directory(world);
+    let request = Request {
+        subject_id: world.subject.to_owned(),
+        requester_id: world.requester.to_owned(),
+        app_id: "db".to_owned(),
+        entitlement_id: "read".to_owned(),
+        account_id: "acc".to_owned(),
+        ..Request::default()
+    };
+    let machine = Machine::new(snapshots, &directory, &request);
+    let given: Vec<_> =
+        happenings.iter().map(|(after, what)| (TimeDelta::seconds(*after), happened(what))).collect();
+    let trace = simulate(&machine, start(), &given, world.assumes);
+    let mut task = Task::begin(policies, world);
+    let mut now = 0;
+    for (after, what) in &happenings {
+        now += after;
+        task.happen(what, now);
+    }
+    let told = || format!("case {number}: {policies:#?} {world:#?} {happenings:#?}");
+    assert_eq!(of_machine(&trace.state, &trace), of_reference(&task), "{}", told());
+    seen.see(&task);
+    // And then nobody ever does anything.
+    task.pass_until(i64::MAX);
+    assert_eq!(trace.idle.outcome.word(), task.word(), "idle: {}", told());
+    let ended = match trace.idle.ending {
+        Ending::Ends { at } => Some((at - start()).num_seconds()),
+        _ => None,
+    };
+    assert_eq!(ended, task.ended.map(|(_, at)| at), "idle: {}", told());
 }

@@ -1,8 +1,19 @@
-//! Guardian's approval flow, pseudo-step by pseudo-step (reference: section 4.4: Apply, StepOf, Advance, DryRunAdvance, Decide).
+//! Guardian's approval flow, pseudo-step by pseudo-step (reference: section 4.4: Apply, StepOf, Advance, DryRunAdvance, Decide);
+//! `entry` has what comes before and after.
 //! Expressions are few, and what each comes to is known without an engine.
 
-/// What an expression can see of an appeal on its way: name and status of every approval, as they were when a pass began.
-type Env = Vec<(String, Status)>;
+mod entry;
+
+pub use entry::{Asked, Config, Label, LabelRule, Lifetime, Options, Requirement, UserLabels};
+use std::collections::BTreeMap;
+
+/// What an expression can see of an appeal on its way: name and status of every approval, as they were when a pass began; and
+/// what does not change any more.
+struct Env {
+    approvals: Vec<(String, Status)>,
+    labels: BTreeMap<&'static str, Label>,
+    metadata: BTreeMap<&'static str, Option<&'static str>>,
+}
 
 /// Stands for whoever made the appeal, where an expression gives approvers.
 pub const CREATOR: &str = "(creator)";
@@ -16,6 +27,10 @@ pub enum Expr {
     MoreThan(usize, Status),
     /// An approval of this name has this status.
     Is(&'static str, Status),
+    /// A label of this key has this value.
+    LabelIs(&'static str, &'static str),
+    /// A source of metadata of this key came to this value.
+    MetadataIs(&'static str, &'static str),
 }
 
 impl Expr {
@@ -25,6 +40,8 @@ impl Expr {
             Expr::MoreThan(n, status) => {
                 format!("count($appeal.approvals, {{.status == \"{}\"}}) > {n}", status.word())
             }
+            Expr::LabelIs(key, value) => Expr::looked_up("labels", key, value),
+            Expr::MetadataIs(key, value) => Expr::looked_up("details.__policy_metadata", key, value),
             Expr::Is(name, status) => {
                 format!("any($appeal.approvals, {{.name == \"{name}\" && .status == \"{}\"}})", status.word())
             }
@@ -34,8 +51,12 @@ impl Expr {
     fn is_truthy(&self, env: &Env) -> Result<bool, Abort> {
         match self {
             Expr::Always(_, truth) => truth.map_err(|()| Abort::Internal),
-            Expr::MoreThan(n, status) => Ok(env.iter().filter(|(_, one)| one == status).count() > *n),
-            Expr::Is(name, status) => Ok(env.iter().any(|one| one.0 == *name && one.1 == *status)),
+            Expr::MoreThan(n, status) => {
+                Ok(env.approvals.iter().filter(|(_, one)| one == status).count() > *n)
+            }
+            Expr::Is(name, status) => Ok(env.approvals.iter().any(|one| one.0 == *name && one.1 == *status)),
+            Expr::LabelIs(key, value) => entry::label_is(&env.labels, key, value),
+            Expr::MetadataIs(key, value) => entry::metadata_is(&env.metadata, key, value),
         }
     }
 }
@@ -82,6 +103,7 @@ pub struct Policy {
     pub steps: Vec<Step>,
     /// What the custom steps were answered with: known while the appeal is made, and not afterwards.
     pub custom: Vec<Step>,
+    pub config: Config,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +125,11 @@ pub struct Appeal {
     /// `pending`, `approved` or `rejected`.
     pub status: &'static str,
     pub approvals: Vec<Approval>,
+    pub labels: BTreeMap<&'static str, Label>,
+    metadata: BTreeMap<&'static str, Option<&'static str>>,
+    asked: Asked,
+    /// For each requirement that was looked at, whether it fires.
+    pub requirements: Vec<bool>,
 }
 
 /// Why nothing happened; the appeal is as it was.
@@ -118,21 +145,36 @@ pub enum Abort {
     ApprovalNotPending,
     NotAnApprover,
     SelfApproval,
+    NoExtension,
+    ExtensionTooEarly,
+    Permanent,
+    Questions,
+    Duration,
+    OnBehalf,
+    LabelRule,
+    Labels,
+    Requirement,
 }
 
-/// Makes an appeal: Apply, then Advance or DryRunAdvance.
-pub fn create(policy: &Policy, created_by: &str, dry_run: bool) -> Result<Appeal, Abort> {
+/// Makes an appeal: what is asked of it, Apply, labels, Advance or DryRunAdvance, and what fires if it is approved by then.
+pub fn create(policy: &Policy, asked: &Asked, dry_run: bool) -> Result<Appeal, Abort> {
     let mut known = policy.clone();
     known.steps.append(&mut known.custom);
-    let mut appeal = apply(&known, created_by)?;
+    entry::check(&policy.config, asked, dry_run)?;
+    let mut appeal = apply(&known, asked)?;
+    appeal.labels = entry::labels(&policy.config, asked)?;
     advance(&known, &mut appeal)?;
     if dry_run {
         dry_run_advance(&known, &mut appeal)?;
     }
+    if appeal.status == "approved" {
+        appeal.requirements = entry::requirements(&policy.config, asked)?;
+    }
     Ok(appeal)
 }
 
-fn apply(policy: &Policy, created_by: &str) -> Result<Appeal, Abort> {
+fn apply(policy: &Policy, asked: &Asked) -> Result<Appeal, Abort> {
+    let created_by = asked.created_by;
     let mut approvals = Vec::new();
     for (i, step) in policy.steps.iter().enumerate() {
         let index = match step.stage {
@@ -166,7 +208,15 @@ fn apply(policy: &Policy, created_by: &str) -> Result<Appeal, Abort> {
             dont_allow_self_approval: step.dont_allow_self_approval,
         });
     }
-    Ok(Appeal { created_by: created_by.to_owned(), status: "pending", approvals })
+    Ok(Appeal {
+        created_by: created_by.to_owned(),
+        status: "pending",
+        approvals,
+        labels: BTreeMap::new(),
+        metadata: policy.config.metadata.clone(),
+        asked: asked.clone(),
+        requirements: Vec::new(),
+    })
 }
 
 fn step_of<'p>(policy: &'p Policy, approval: &Approval) -> Option<&'p Step> {
@@ -180,7 +230,11 @@ fn step_of<'p>(policy: &'p Policy, approval: &Approval) -> Option<&'p Step> {
 }
 
 fn env_of(appeal: &Appeal) -> Env {
-    appeal.approvals.iter().map(|one| (one.name.clone(), one.status)).collect()
+    Env {
+        approvals: appeal.approvals.iter().map(|one| (one.name.clone(), one.status)).collect(),
+        labels: appeal.labels.clone(),
+        metadata: appeal.metadata.clone(),
+    }
 }
 
 fn advance(policy: &Policy, appeal: &mut Appeal) -> Result<(), Abort> {
@@ -315,6 +369,9 @@ pub fn decide(
         }
         next.approvals[place].status = Status::Approved;
         advance(policy, &mut next)?;
+        if next.status == "approved" {
+            next.requirements = entry::requirements(&policy.config, &next.asked)?;
+        }
     } else {
         next.approvals[place].status = Status::Rejected;
         reject_at(&mut next, approval.index);
