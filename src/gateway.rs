@@ -77,6 +77,11 @@ impl Match {
     pub fn rpc(&self) -> &str {
         &self.binding.rpc
     }
+
+    /// The template that the path fits, `/api/v1/policies/{id}`.
+    pub fn route(&self) -> &str {
+        &self.binding.rule.template.text
+    }
 }
 
 impl Gateway {

@@ -24,6 +24,7 @@ mod pipeline;
 mod request_id;
 mod token;
 mod tls;
+mod trace;
 mod web;
 
 use std::io;
@@ -43,7 +44,7 @@ use crate::auth::Guard;
 use crate::config::Settings;
 use crate::gateway::{Gateway, Styles};
 use crate::store::Health;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Tracer};
 use admin::Admin;
 use classify::Methods;
 use connection::Http;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub guard: Arc<Guard>,
     /// Where the calls that are denied are written down, if anywhere.
     pub audit: Option<Arc<App>>,
+    /// What spans are begun with, where somebody collects them.
+    pub tracer: Option<Tracer>,
 }
 
 /// Why the service did not start.
@@ -134,7 +137,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, styles, metrics, health, guard, audit } = parts;
+    let Parts { services, descriptors, gateway, styles, metrics, health, guard, audit, tracer } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -168,6 +171,8 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         streams: Gate::new("max-streams-in-flight", settings.max_streams_in_flight.get()),
         draining: draining.clone(),
         guard,
+        tracer,
+        secure: tls.is_some(),
     });
     let ready = *health.borrow() == Health::Ready;
     health::report(&reporter, &service_names, ready).await;

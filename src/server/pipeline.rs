@@ -26,11 +26,11 @@ use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Bounded, Gate};
 use super::pages::Pages;
-use super::{deadline, request_id, token};
+use super::{deadline, request_id, token, trace};
 use crate::app::{App, Attempt};
 use crate::auth::Guard;
 use crate::gateway::Gateway;
-use crate::telemetry;
+use crate::telemetry::{self, Tracer};
 
 /// What a client needs to know of a message that does not decode fits into this.
 const DECODE_ERROR_MAX_CHARS: usize = 256;
@@ -55,6 +55,9 @@ pub(crate) struct Pipeline {
     pub(crate) streams: Arc<Gate>,
     pub(crate) draining: CancellationToken,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) tracer: Option<Tracer>,
+    /// Whether the ports speak TLS.
+    pub(crate) secure: bool,
 }
 
 impl Pipeline {
@@ -72,7 +75,10 @@ impl Pipeline {
     {
         let started = Instant::now();
         let id = request_id::of(request.headers());
-        let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
+        let call = self.methods.classify(&request, &self.gateway);
+        let span =
+            self.tracer.as_ref().map(|tracer| trace::begin(tracer, &request, &call, &id, peer, self.secure));
+        let Call { face, rpc, target } = call;
         rpc.metrics.started();
         // From here on, whatever happens is written down, even when the caller goes away.
         let record = Record {
@@ -82,6 +88,7 @@ impl Pipeline {
             peer,
             principal: None,
             started,
+            span,
             _in_flight: in_flight,
         };
         let mut ending = Ending::of(record);
@@ -95,6 +102,7 @@ impl Pipeline {
             Err(status) => (self.refuse(face, target.as_ref().ok(), &nowhere, status), None),
         };
 
+        ending.answered(response.status());
         let mut id = id;
         // To HPACK this means "never index": a value that never comes again would only push others out of its table.
         id.set_sensitive(true);

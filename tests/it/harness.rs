@@ -46,12 +46,12 @@ impl Server {
     pub async fn on_device(directory: &Path, device: Device) -> Server {
         let store = format!("sled:{}", directory.display());
         let assembled =
-            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device).await.unwrap();
+            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device, None).await.unwrap();
         Server::of(assembled)
     }
 
     pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {
-        Server::of(assemble(settings, clock, Device::default()).await.unwrap())
+        Server::of(assemble(settings, clock, Device::default(), None).await.unwrap())
     }
 
     fn of(assembled: Assembled) -> Server {

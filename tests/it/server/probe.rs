@@ -233,6 +233,7 @@ impl Server {
             health: receiver,
             guard: Arc::new(countersign::auth::Guard::open()),
             audit: None,
+            tracer: None,
         };
         let running = start(&settings, parts).await.unwrap();
         let (addr, admin_addr) = (running.addr, running.admin_addr);

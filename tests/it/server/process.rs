@@ -12,7 +12,7 @@ use super::probe::Client;
 /// A running binary, killed when the test ends.
 pub struct Process {
     child: Child,
-    pub(super) log: BufReader<ChildStderr>,
+    pub log: BufReader<ChildStderr>,
     pub addr: SocketAddr,
     pub(super) admin_addr: SocketAddr,
 }
@@ -36,10 +36,10 @@ const SERVE: [&str; 9] = [
     "json",
 ];
 
-pub(super) fn command(program: &str) -> Command {
+pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COUNTERSIGN_") {
+        if ["COUNTERSIGN_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
             command.env_remove(name);
         }
     }
@@ -57,8 +57,13 @@ impl Process {
     }
 
     pub fn serve(flags: &[&str]) -> Self {
+        Self::serve_in(&[], flags)
+    }
+
+    /// The same with these variables.
+    pub fn serve_in(env: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
-        serve.args(SERVE).args(flags);
+        serve.args(SERVE).args(flags).envs(env.iter().copied());
         Self::start(serve)
     }
 
@@ -75,7 +80,7 @@ impl Process {
 }
 
 /// Reads the log up to a line.
-pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
+pub fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
     let mut seen = String::new();
     for line in log.lines() {
         let line = line.unwrap();

@@ -20,8 +20,8 @@ use super::probe::{Answer, Client, Server, framed, within};
 use super::process::{Process, command, find};
 
 /// An authority that exists for one test.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -32,7 +32,7 @@ struct Identity {
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -51,6 +51,19 @@ impl Authority {
 
     fn server(&self) -> Identity {
         self.sign("a server", vec![SanType::IpAddress([127, 0, 0, 1].into())])
+    }
+
+    /// What a server of the tests' own shakes hands with.
+    pub fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        let Identity { cert, key } = self.server();
+        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = config.with_single_cert(vec![cert], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config))
     }
 
     fn spiffe(&self, uri: &str) -> Identity {
