@@ -25,6 +25,7 @@ mod request_id;
 mod token;
 mod tls;
 mod trace;
+mod unix;
 mod web;
 
 use std::io;
@@ -32,7 +33,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -41,7 +41,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::app::App;
 use crate::auth::Guard;
-use crate::config::Settings;
+use crate::config::{Listen, Settings};
 use crate::gateway::{Gateway, Styles};
 use crate::store::Health;
 use crate::telemetry::{Metrics, Tracer};
@@ -86,7 +86,7 @@ pub struct Parts {
 pub enum Error {
     /// The address is in use, or not ours.
     #[error("cannot listen on {address} ({setting}): {source}")]
-    Bind { setting: &'static str, address: SocketAddr, source: io::Error },
+    Bind { setting: &'static str, address: Listen, source: io::Error },
     /// The files of TLS are not there or not good.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -102,7 +102,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Running {
     /// The main port, as bound.
-    pub addr: SocketAddr,
+    pub addr: Listen,
     /// The admin port, as bound.
     pub admin_addr: SocketAddr,
     /// The second port for gRPC, as bound, if there is one.
@@ -145,12 +145,12 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let (services, reporter) = health::add_to(services, descriptors)?;
 
     let tls = tls::open(settings).await?;
-    let (socket, addr) = bind("listen", settings.listen).await?;
-    let (admin_socket, admin_addr) = bind("admin-listen", settings.admin_listen).await?;
+    let (socket, addr) = listener::bind("listen", &settings.listen).await?;
+    let (admin_socket, admin_addr) = listener::bind_tcp("admin-listen", settings.admin_listen).await?;
     let mut sockets = vec![socket];
     let mut raystack_grpc_addr = None;
     if let Some(address) = settings.raystack_grpc_listen.0 {
-        let (socket, addr) = bind("raystack-grpc-listen", address).await?;
+        let (socket, addr) = listener::bind_tcp("raystack-grpc-listen", address).await?;
         sockets.push(socket);
         raystack_grpc_addr = Some(addr);
         tracing::info!(raystack_grpc_listen = %addr, "serving on a second port");
@@ -219,13 +219,6 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         stop,
         ended,
     })
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let failed = |source| Error::Bind { setting, address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
-    Ok((socket, bound))
 }
 
 /// Keeps health up to date while the service runs, and ends it in order.

@@ -30,13 +30,17 @@ pub(super) const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
 const CA_MAX_BYTES: u64 = 1024 * 1024;
 /// Where a service listens that was told nothing.
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
+/// Whoever gives it elsewhere believes to be safer than is so.
+const CA_IS_FOR: &str = "--ca is for a server at https://";
 /// What a URL has to look like.
-const URL_FORM: &str = "http://HOST:PORT or https://HOST:PORT";
+const URL_FORM: &str = "http://HOST:PORT, https://HOST:PORT or unix:PATH";
+/// How a socket of this machine is named.
+const UNIX: &str = "unix:";
 
 /// Which service, and how to be let in: the arguments of a command that cannot do without one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The service: http://HOST:PORT or https://HOST:PORT [env: COUNTERSIGN_SERVER] [default: http://127.0.0.1:8080].
+    /// The service: http://HOST:PORT, https://HOST:PORT or unix:PATH [env: COUNTERSIGN_SERVER] [default: http://127.0.0.1:8080].
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
@@ -207,9 +211,22 @@ fn name(code: Code) -> &'static str {
     }
 }
 
+/// For so long and no longer.
+fn patient(endpoint: Endpoint) -> Endpoint {
+    endpoint.connect_timeout(Duration::from_secs(CONNECT_MAX_S)).timeout(Duration::from_secs(ANSWER_MAX_S))
+}
+
 /// How to reach `url`.
 fn endpoint(url: &str, ca: Option<PathBuf>) -> Result<Endpoint, Failure> {
     let none_of_ours = || Failure::usage(format!("--server {}: expected {URL_FORM}", printable(url)));
+    if let Some(path) = url.strip_prefix(UNIX) {
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| none_of_ours())?;
+        return match (path, ca) {
+            ("", _) => Err(none_of_ours()),
+            (_, Some(_)) => Err(Failure::usage(CA_IS_FOR)),
+            (_, None) => Ok(patient(endpoint)),
+        };
+    }
     let uri: Uri = url.parse().map_err(|_| none_of_ours())?;
     let plain_path = matches!(uri.path(), "" | "/") && uri.query().is_none();
     let host = uri.authority().is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'));
@@ -221,12 +238,10 @@ fn endpoint(url: &str, ca: Option<PathBuf>) -> Result<Endpoint, Failure> {
     if !plain_path || !host {
         return Err(none_of_ours());
     }
-    let endpoint = Endpoint::from(uri)
-        .connect_timeout(Duration::from_secs(CONNECT_MAX_S))
-        .timeout(Duration::from_secs(ANSWER_MAX_S));
+    let endpoint = patient(Endpoint::from(uri));
     match (secure, ca) {
         (false, None) => Ok(endpoint),
-        (false, Some(_)) => Err(Failure::usage("--ca is for a server at https://")),
+        (false, Some(_)) => Err(Failure::usage(CA_IS_FOR)),
         (true, ca) => {
             let tls = ClientTlsConfig::new();
             let tls = match ca {

@@ -26,7 +26,7 @@ pub(crate) struct Record {
     pub(crate) rpc: Arc<Rpc>,
     pub(crate) face: Face,
     pub(crate) id: HeaderValue,
-    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) peer: auth::Peer,
     /// Who calls, once that is known.
     pub(crate) principal: Option<String>,
     pub(crate) started: Instant,

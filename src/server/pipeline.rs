@@ -3,7 +3,6 @@
 //! [`Pipeline::call`] and [`Pipeline::layers`] are the list: nothing wraps anything else, so what comes first is what
 //! stands first. All layers work on the head of a request; no body is read before they have agreed.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,7 @@ use super::limits::{self, Bounded, Gate};
 use super::pages::Pages;
 use super::{deadline, request_id, token, trace};
 use crate::app::{App, Attempt};
-use crate::auth::Guard;
+use crate::auth::{Guard, Peer};
 use crate::gateway::Gateway;
 use crate::telemetry::{self, Tracer};
 
@@ -67,7 +66,7 @@ impl Pipeline {
         mut request: Request<B>,
         connection: &Arc<Connection>,
         in_flight: InFlight,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Answer>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -118,7 +117,7 @@ impl Pipeline {
         mut request: Request<B>,
         target: &Result<Target, Status>,
         rpc: &Rpc,
-        peer: SocketAddr,
+        peer: Peer,
         ending: &mut Ending,
     ) -> Result<(Response<Body>, Option<Streaming>), Status>
     where
@@ -131,8 +130,8 @@ impl Pipeline {
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
-        let ip = Some(peer.ip());
-        let admitted = admission::admit(&self.guard, &mut request, ip, wanted, |name| ending.by(name)).await;
+        let admitted =
+            admission::admit(&self.guard, &mut request, peer, wanted, |name| ending.by(name)).await;
         if let (Err(status), Wanted::Method(method), Some(app)) = (&admitted, wanted, &self.audit) {
             app.audit_failed(&denied(ending.principal(), method, status));
         }
@@ -168,7 +167,7 @@ impl Pipeline {
         mut request: Request<B>,
         target: &Target,
         streams: bool,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -188,11 +187,13 @@ impl Pipeline {
             Target::Page(page) => return Ok(self.pages.answer(*page)),
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Token => {
-                let answer = token::answer(&self.guard, request, Some(peer.ip()));
+                let answer = token::answer(&self.guard, request, peer);
                 AssertUnwindSafe(answer).catch_unwind().await
             }
             Target::Gateway(matched) => {
-                request.extensions_mut().insert(peer);
+                if let Some(ip) = peer.ip() {
+                    request.extensions_mut().insert(ip);
+                }
                 AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
             }
         };

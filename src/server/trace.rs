@@ -1,11 +1,10 @@
 //! What a span says of a request: read off its head, before any layer has touched it.
 
-use std::net::SocketAddr;
-
 use http::uri::Authority;
 use http::{HeaderValue, Request, header};
 
 use super::classify::{Call, Face, Target};
+use crate::auth::Peer;
 use crate::telemetry::{Http, Incoming, Span, Tracer};
 
 /// Begins the span of a request.
@@ -14,7 +13,7 @@ pub(crate) fn begin<B>(
     request: &Request<B>,
     call: &Call,
     id: &HeaderValue,
-    peer: SocketAddr,
+    peer: Peer,
     secure: bool,
 ) -> Span {
     let named = authority(request);
@@ -30,7 +29,10 @@ pub(crate) fn begin<B>(
         version: request.version(),
         headers: request.headers(),
         server: named.as_ref().map(|authority| (authority.host(), authority.port_u16())),
-        peer: (peer.ip(), peer.port()),
+        peer: match peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix { .. } => None,
+        },
         request_id: id.to_str().unwrap_or_default(),
     })
 }

@@ -55,7 +55,8 @@ impl Server {
     }
 
     fn of(assembled: Assembled) -> Server {
-        let (addr, admin_addr) = (assembled.running.addr, assembled.running.admin_addr);
+        let running = &assembled.running;
+        let (addr, admin_addr) = (running.addr.address().unwrap(), running.admin_addr);
         Server { addr, admin_addr, assembled }
     }
 

@@ -6,6 +6,7 @@ mod limits;
 pub mod probe;
 pub mod process;
 pub mod tls;
+mod unix;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, Version};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
@@ -31,7 +31,8 @@ pub struct Incoming<'a> {
     pub headers: &'a HeaderMap,
     /// Host and port that the caller believes to speak to.
     pub server: Option<(&'a str, Option<u16>)>,
-    pub peer: (IpAddr, u16),
+    /// `None`: it came by a unix socket.
+    pub peer: Option<SocketAddr>,
     pub request_id: &'a str,
 }
 
@@ -154,10 +155,11 @@ fn attributes(incoming: &Incoming<'_>) -> Vec<KeyValue> {
         all.push(KeyValue::new("server.address", cut(host)));
         all.extend(port.map(|port| KeyValue::new("server.port", i64::from(port))));
     }
-    let (address, port) = incoming.peer;
-    all.push(KeyValue::new("network.transport", "tcp"));
-    all.push(KeyValue::new("network.peer.address", address.to_canonical().to_string()));
-    all.push(KeyValue::new("network.peer.port", i64::from(port)));
+    all.push(KeyValue::new("network.transport", if incoming.peer.is_some() { "tcp" } else { "unix" }));
+    if let Some(peer) = incoming.peer {
+        all.push(KeyValue::new("network.peer.address", peer.ip().to_canonical().to_string()));
+        all.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
+    }
     all.push(KeyValue::new("countersign.request_id", incoming.request_id.to_owned()));
     all
 }

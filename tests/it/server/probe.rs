@@ -236,7 +236,7 @@ impl Server {
             tracer: None,
         };
         let running = start(&settings, parts).await.unwrap();
-        let (addr, admin_addr) = (running.addr, running.admin_addr);
+        let (addr, admin_addr) = (running.addr.address().unwrap(), running.admin_addr);
         Self { addr, admin_addr, probe, metrics, health, running: Some(running) }
     }
 

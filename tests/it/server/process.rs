@@ -4,17 +4,18 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use countersign::config::Listen;
 use serde_json::Value;
 
 use super::http1;
 use super::probe::Client;
 
-/// A running binary, killed when the test ends.
+/// A running binary, killed when the test ends. By a unix socket it has no address, and `addr` is none that can be called.
 pub struct Process {
     child: Child,
     pub log: BufReader<ChildStderr>,
     pub addr: SocketAddr,
-    pub(super) admin_addr: SocketAddr,
+    pub admin_addr: SocketAddr,
 }
 
 impl Drop for Process {
@@ -24,17 +25,10 @@ impl Drop for Process {
     }
 }
 
-const SERVE: [&str; 9] = [
-    "serve",
-    "--listen",
-    "127.0.0.1:0",
-    "--admin-listen",
-    "127.0.0.1:0",
-    "--store",
-    "memory:",
-    "--log-format",
-    "json",
-];
+const SERVE: [&str; 7] =
+    ["serve", "--admin-listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json"];
+/// Any port.
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
@@ -52,8 +46,10 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = find(&mut log, |line| line["message"] == "serving");
-        let addr = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Self { addr: addr("listen"), admin_addr: addr("admin_listen"), child, log }
+        let listen: Listen = line["listen"].as_str().unwrap().parse().unwrap();
+        let addr = listen.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let admin_addr = line["admin_listen"].as_str().unwrap().parse().unwrap();
+        Self { addr, admin_addr, child, log }
     }
 
     pub fn serve(flags: &[&str]) -> Self {
@@ -63,7 +59,14 @@ impl Process {
     /// The same with these variables.
     pub fn serve_in(env: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
-        serve.args(SERVE).args(flags).envs(env.iter().copied());
+        serve.args(SERVE).args(LISTEN).args(flags).envs(env.iter().copied());
+        Self::start(serve)
+    }
+
+    /// The same by a unix socket; there is no main address then.
+    pub fn serve_at(socket: &std::path::Path, flags: &[&str]) -> Self {
+        let mut serve = command(env!("CARGO_BIN_EXE_countersign"));
+        serve.args(SERVE).arg("--listen").arg(format!("unix:{}", socket.display())).args(flags);
         Self::start(serve)
     }
 
@@ -96,7 +99,7 @@ pub fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Val
 }
 
 /// The exit code of `healthcheck`, and what it says.
-fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
+pub(super) fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
     let mut check = command(env!("CARGO_BIN_EXE_countersign"));
     let output = check.arg("healthcheck").args(flags).envs(env.iter().copied()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -176,7 +179,8 @@ fn one_line_a_request_and_never_a_payload() {
 #[test]
 fn it_gets_over_a_shortage_of_file_descriptors() {
     let mut limited = command("sh");
-    limited.args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")]).args(SERVE);
+    limited.args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")]);
+    limited.args(SERVE).args(LISTEN);
     let mut process = Process::start(limited);
     let many: Vec<_> = (0..64).map(|_| TcpStream::connect(process.addr).unwrap()).collect();
     find(&mut process.log, |line| line["message"] == "cannot accept a connection");
