@@ -2,6 +2,7 @@
 
 mod age;
 mod drain;
+mod keep_alive;
 mod limits;
 pub mod probe;
 pub mod process;
