@@ -36,7 +36,7 @@ pub use forwarded::{Peers, X_FORWARDED_CLIENT_CERT};
 pub use grant::{Form, GrantError, Granted, Granter};
 pub use guard::{Guard, Options, Presented, StartError};
 pub use moment::Moment;
-pub use peer::PeerCertificate;
+pub use peer::{Peer, PeerCertificate};
 pub use principal::{ANONYMOUS, Principal};
 pub use quota::Pass;
 pub use role::{Role, Roles};

@@ -7,6 +7,7 @@
 //!
 //! This module reads what it is handed and, for `--config`, one file. It opens nothing else and starts nothing.
 
+mod listen;
 mod value;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::policy::guardian::{Compat, Lint};
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::workflow::Nobody;
+pub use listen::Listen;
 pub use value::{ClientAuth, KeySource, OptionalAddress, OptionalPath, OptionalSpan, Origins, Size, Span};
 
 /// Every environment variable of ours starts with this.
@@ -106,8 +108,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address of the main port: gRPC and REST.
-    listen: SocketAddr = "127.0.0.1:8080";
+    /// Address of the main port: gRPC and REST; or `unix:PATH`, a socket that its owner and group may connect to.
+    listen: Listen = "127.0.0.1:8080";
     /// Address of the admin port: /livez, /readyz, /metrics.
     admin_listen: SocketAddr = "127.0.0.1:8081";
     /// Where policies are kept: `sled:DIRECTORY`, or `memory:` for trying out.
@@ -140,7 +142,7 @@ settings! {
     clients_file: OptionalPath = "none";
     /// How long a token from /auth/v1/token lasts.
     access_token_lifetime: Span = "1h";
-    /// The peers whose `x-forwarded-client-cert` counts: addresses and networks, `10.0.0.0/8,127.0.0.1`; or `none`.
+    /// The peers whose `x-forwarded-client-cert` counts: addresses and networks, `10.0.0.0/8,127.0.0.1`, and `unix` for who comes by a unix socket; or `none`.
     xfcc_peers: auth::Peers = "none";
     /// Calls that one principal may begin in a second; the next one is refused.
     max_principal_requests_per_second: NonZeroU32 = "1000";
@@ -355,7 +357,9 @@ impl Settings {
             return Ok(());
         }
         let second = self.raystack_grpc_listen.0.map(|address| ("raystack-grpc-listen", address));
-        for (name, address) in [("listen", self.listen)].into_iter().chain(second) {
+        // What only this machine's users can reach is as good as loopback.
+        let first = self.listen.address().map(|address| ("listen", address));
+        for (name, address) in first.into_iter().chain(second) {
             if !address.ip().to_canonical().is_loopback() {
                 let problem = format!(
                     "{address} can be reached from other machines, and no authentication is configured: set \
@@ -371,6 +375,10 @@ impl Settings {
     /// Half of TLS is none, and whoever has set half of it believes otherwise.
     fn check_tls(&self) -> Result<(), Error> {
         let missing = match (&self.tls_cert.0, &self.tls_key.0, &self.tls_client_ca.0) {
+            (Some(_), Some(_), _) if self.listen.path().is_some() => (
+                "listen",
+                "a unix socket speaks no TLS: leave out tls-cert and tls-key, or listen on an address",
+            ),
             (Some(_), Some(_), _) | (None, None, None) => return Ok(()),
             (Some(_), None, _) => ("tls-cert", "needs tls-key beside it"),
             (None, Some(_), _) => ("tls-key", "needs tls-cert beside it"),

@@ -77,6 +77,11 @@ impl Match {
     pub fn rpc(&self) -> &str {
         &self.binding.rpc
     }
+
+    /// The template that the path fits, `/api/v1/policies/{id}`.
+    pub fn route(&self) -> &str {
+        &self.binding.rule.template.text
+    }
 }
 
 impl Gateway {
@@ -158,7 +163,7 @@ impl Gateway {
     }
 
     /// The gRPC request, with its length prefix, to be sent to the service in process. The extensions of the HTTP
-    /// request go along; a `SocketAddr` among them is taken as the peer's address. `body` is the whole JSON text.
+    /// request go along; an `IpAddr` among them is taken as the peer's address. `body` is the whole JSON text.
     pub fn request(
         &self,
         matched: &Match,

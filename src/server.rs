@@ -24,6 +24,8 @@ mod pipeline;
 mod request_id;
 mod token;
 mod tls;
+mod trace;
+mod unix;
 mod web;
 
 use std::io;
@@ -31,7 +33,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -40,10 +41,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::app::App;
 use crate::auth::Guard;
-use crate::config::Settings;
+use crate::config::{Listen, Settings};
 use crate::gateway::{Gateway, Styles};
 use crate::store::Health;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Tracer};
 use admin::Admin;
 use classify::Methods;
 use connection::Http;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub guard: Arc<Guard>,
     /// Where the calls that are denied are written down, if anywhere.
     pub audit: Option<Arc<App>>,
+    /// What spans are begun with, where somebody collects them.
+    pub tracer: Option<Tracer>,
 }
 
 /// Why the service did not start.
@@ -83,7 +86,7 @@ pub struct Parts {
 pub enum Error {
     /// The address is in use, or not ours.
     #[error("cannot listen on {address} ({setting}): {source}")]
-    Bind { setting: &'static str, address: SocketAddr, source: io::Error },
+    Bind { setting: &'static str, address: Listen, source: io::Error },
     /// The files of TLS are not there or not good.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -99,7 +102,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Running {
     /// The main port, as bound.
-    pub addr: SocketAddr,
+    pub addr: Listen,
     /// The admin port, as bound.
     pub admin_addr: SocketAddr,
     /// The second port for gRPC, as bound, if there is one.
@@ -134,7 +137,7 @@ impl Running {
 
 /// Binds both ports and starts serving.
 pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> {
-    let Parts { services, descriptors, gateway, styles, metrics, health, guard, audit } = parts;
+    let Parts { services, descriptors, gateway, styles, metrics, health, guard, audit, tracer } = parts;
     let mut all = vec![descriptors];
     all.extend(health::DESCRIPTORS);
     let methods = Methods::new(&all, &metrics)?;
@@ -142,12 +145,12 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
     let (services, reporter) = health::add_to(services, descriptors)?;
 
     let tls = tls::open(settings).await?;
-    let (socket, addr) = bind("listen", settings.listen).await?;
-    let (admin_socket, admin_addr) = bind("admin-listen", settings.admin_listen).await?;
+    let (socket, addr) = listener::bind("listen", &settings.listen).await?;
+    let (admin_socket, admin_addr) = listener::bind_tcp("admin-listen", settings.admin_listen).await?;
     let mut sockets = vec![socket];
     let mut raystack_grpc_addr = None;
     if let Some(address) = settings.raystack_grpc_listen.0 {
-        let (socket, addr) = bind("raystack-grpc-listen", address).await?;
+        let (socket, addr) = listener::bind_tcp("raystack-grpc-listen", address).await?;
         sockets.push(socket);
         raystack_grpc_addr = Some(addr);
         tracing::info!(raystack_grpc_listen = %addr, "serving on a second port");
@@ -168,6 +171,8 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         streams: Gate::new("max-streams-in-flight", settings.max_streams_in_flight.get()),
         draining: draining.clone(),
         guard,
+        tracer,
+        secure: tls.is_some(),
     });
     let ready = *health.borrow() == Health::Ready;
     health::report(&reporter, &service_names, ready).await;
@@ -214,13 +219,6 @@ pub async fn start(settings: &Settings, parts: Parts) -> Result<Running, Error> 
         stop,
         ended,
     })
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let failed = |source| Error::Bind { setting, address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
-    Ok((socket, bound))
 }
 
 /// Keeps health up to date while the service runs, and ends it in order.

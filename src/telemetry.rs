@@ -1,9 +1,10 @@
-//! What the service says about itself: log lines, metrics, and the id that ties a line to a request.
+//! What the service says about itself: log lines, metrics, traces, and the id that ties a line to a request.
 //!
 //! It knows nothing of policies and never sees a payload: what is logged is a method, a code, a duration, an id and a
 //! peer. Lines go to standard error through [`Sink`], so that a slow reader of the log never slows down an answer.
 
 mod metrics;
+mod otlp;
 mod sink;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
 pub use metrics::{AuditDropped, CONTENT_TYPE, Metrics, RpcKind, RpcMetrics, StoreMetrics, code_name};
+pub use otlp::{Http, Incoming, Span, Tracer, Traces, TracesError};
 pub use sink::{Flush, Sink};
 
 tokio::task_local! {

@@ -8,29 +8,36 @@ use std::str::FromStr;
 use http::HeaderMap;
 use serde::{Deserialize, Deserializer, de};
 
-use super::PeerCertificate;
+use super::{Peer, PeerCertificate};
 
 /// The header.
 pub const X_FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
 /// A mesh has a few networks of proxies.
 const NETWORKS_MAX: usize = 64;
 
-/// Addresses of peers: `none`, or `10.0.0.0/8,127.0.0.1`.
+/// How unix sockets are listed, all who may connect to one.
+const UNIX: &str = "unix";
+
+/// Addresses of peers: `none`, or `10.0.0.0/8,127.0.0.1,unix`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Peers(Vec<(IpAddr, u8)>);
+pub struct Peers {
+    networks: Vec<(IpAddr, u8)>,
+    unix: bool,
+}
 
 impl Peers {
     /// Whether nobody is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.networks.is_empty() && !self.unix
     }
 
     /// Whether a peer is among them.
     #[must_use]
-    pub fn has(&self, peer: IpAddr) -> bool {
+    pub fn has(&self, peer: Peer) -> bool {
+        let Some(peer) = peer.ip() else { return self.unix };
         let peer = peer.to_canonical();
-        self.0.iter().any(|(network, bits)| match (network, peer) {
+        self.networks.iter().any(|(network, bits)| match (network, peer) {
             (IpAddr::V4(network), IpAddr::V4(peer)) => {
                 same(network.to_bits().into(), peer.to_bits().into(), 32 - bits)
             }
@@ -63,25 +70,24 @@ impl FromStr for Peers {
             let bits = bits.map_or(Some(all), |bits| bits.parse().ok().filter(|bits| *bits <= all))?;
             Some((address, bits))
         };
-        let networks: Option<Vec<_>> = text.split(',').map(|part| network(part.trim())).collect();
+        let (unix, others): (Vec<_>, Vec<_>) = text.split(',').map(str::trim).partition(|part| *part == UNIX);
+        let networks: Option<Vec<_>> = others.into_iter().map(network).collect();
         match networks {
-            Some(networks) if networks.len() <= NETWORKS_MAX => Ok(Self(networks)),
+            Some(networks) if networks.len() <= NETWORKS_MAX => Ok(Self { networks, unix: !unix.is_empty() }),
             Some(_) => Err(format!("more than {NETWORKS_MAX} networks")),
-            None => Err("expected none, or addresses and networks like 10.0.0.0/8,127.0.0.1".to_owned()),
+            None => {
+                Err("expected none, or addresses and networks like 10.0.0.0/8,127.0.0.1, or unix".to_owned())
+            }
         }
     }
 }
 
 impl fmt::Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none");
-        }
-        for (n, (address, bits)) in self.0.iter().enumerate() {
-            let comma = if n > 0 { "," } else { "" };
-            write!(f, "{comma}{address}/{bits}")?;
-        }
-        Ok(())
+        let networks = self.networks.iter().map(|(address, bits)| format!("{address}/{bits}"));
+        let listed: Vec<_> = networks.chain(self.unix.then(|| UNIX.to_owned())).collect();
+        f.write_str(if listed.is_empty() { "none" } else { "" })?;
+        f.write_str(&listed.join(","))
     }
 }
 
@@ -175,10 +181,12 @@ fn common_name(subject: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn networks_and_who_is_in_them() {
         let peers: Peers = "10.0.0.0/8, 127.0.0.1,2001:db8::/32".parse().unwrap();
+        let at = |address: &str| Peer::Tcp(SocketAddr::new(address.parse().unwrap(), 1));
         for (peer, is) in [
             ("10.1.2.3", true),
             ("11.0.0.1", false),
@@ -188,11 +196,17 @@ mod tests {
             ("2001:db8:1::1", true),
             ("2001:db9::1", false),
         ] {
-            assert_eq!(peers.has(peer.parse().unwrap()), is, "{peer}");
+            assert_eq!(peers.has(at(peer)), is, "{peer}");
         }
-        assert!("0.0.0.0/0".parse::<Peers>().unwrap().has("1.2.3.4".parse().unwrap()));
-        assert!("::/0".parse::<Peers>().unwrap().has("::1".parse().unwrap()));
+        assert!("0.0.0.0/0".parse::<Peers>().unwrap().has(at("1.2.3.4")));
+        assert!("::/0".parse::<Peers>().unwrap().has(at("::1")));
         assert_eq!(peers.to_string().parse::<Peers>().unwrap(), peers);
+        let socket = Peer::Unix { uid: Some(0), pid: Some(1) };
+        assert!(!peers.has(socket) && !"0.0.0.0/0,::/0".parse::<Peers>().unwrap().has(socket));
+        let with_socket: Peers = "127.0.0.1,unix".parse().unwrap();
+        assert!(with_socket.has(socket) && with_socket.has(at("127.0.0.1")) && !with_socket.has(at("::1")));
+        assert_eq!(with_socket.to_string(), "127.0.0.1/32,unix");
+        assert!("unix".parse::<Peers>().is_ok_and(|peers| !peers.is_empty() && !peers.has(at("127.0.0.1"))));
         assert_eq!("none".parse::<Peers>().unwrap().to_string(), "none");
         for wrong in ["", "x", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8,", "example.org"] {
             assert!(wrong.parse::<Peers>().is_err(), "{wrong}");

@@ -1,7 +1,6 @@
 //! The ways to prove who one is, in the order in which they are tried, and whether that is enough for a method.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::jwt::Issuers;
 use super::quota::{Failures, Quota};
 use super::reload::Reloading;
 use super::{
-    ANONYMOUS, Access, AccessTokens, Clients, Denied, Granter, Pass, PeerCertificate, Peers, Principal,
+    ANONYMOUS, Access, AccessTokens, Clients, Denied, Granter, Pass, Peer, PeerCertificate, Peers, Principal,
     Roles, Tables, Tokens, access,
 };
 
@@ -69,8 +68,8 @@ pub struct Presented<'a> {
     pub headers: &'a HeaderMap,
     /// The certificate that the TLS handshake has verified, if there is one.
     pub certificate: Option<&'a PeerCertificate>,
-    /// Where the call comes from, if it comes over a network.
-    pub peer: Option<IpAddr>,
+    /// Where the call comes from.
+    pub peer: Peer,
 }
 
 /// Decides who is let in.
@@ -191,9 +190,9 @@ impl Guard {
     ///
     /// # Errors
     /// When there were too many.
-    fn failed(&self, denied: &Denied, peer: Option<IpAddr>) -> Result<(), Denied> {
-        match (&self.checks, denied, peer) {
-            (Some(checks), Denied::Missing | Denied::Invalid(_) | Denied::Expired(_), Some(peer)) => {
+    fn failed(&self, denied: &Denied, peer: Peer) -> Result<(), Denied> {
+        match (&self.checks, denied) {
+            (Some(checks), Denied::Missing | Denied::Invalid(_) | Denied::Expired(_)) => {
                 checks.failures.count(peer, Instant::now())
             }
             _ => Ok(()),
@@ -204,7 +203,7 @@ impl Guard {
     ///
     /// # Errors
     /// When there were too many.
-    pub fn client_failed(&self, peer: Option<IpAddr>) -> Result<(), Denied> {
+    pub fn client_failed(&self, peer: Peer) -> Result<(), Denied> {
         self.failed(&Denied::Missing, peer)
     }
 
@@ -212,10 +211,15 @@ impl Guard {
     ///
     /// # Errors
     /// When there are too many.
-    pub fn enter(&self, principal: &Principal, peer: Option<IpAddr>) -> Result<Option<Pass>, Denied> {
+    pub fn enter(&self, principal: &Principal, peer: Peer) -> Result<Option<Pass>, Denied> {
         let Some(checks) = &self.checks else { return Ok(None) };
         let pass = match (principal.name.as_str(), peer) {
-            (ANONYMOUS, Some(peer)) => checks.quota.enter(&format!("{ANONYMOUS}@{peer}"), Instant::now()),
+            (ANONYMOUS, Peer::Tcp(peer)) => {
+                checks.quota.enter(&format!("{ANONYMOUS}@{}", peer.ip()), Instant::now())
+            }
+            (ANONYMOUS, Peer::Unix { uid: Some(uid), .. }) => {
+                checks.quota.enter(&format!("{ANONYMOUS}@unix:{uid}"), Instant::now())
+            }
             (name, _) => checks.quota.enter(name, Instant::now()),
         };
         pass.map(Some)
@@ -241,11 +245,10 @@ impl Checks {
             return self.bearer(token, now).await;
         }
         // A proxy has a certificate of its own, which says nothing about whom it speaks for.
-        let certificate = match presented.peer {
-            Some(peer) if self.xfcc_peers.has(peer) => {
-                forwarded::certificate(presented.headers).map_err(Denied::Invalid)?
-            }
-            _ => None,
+        let certificate = if self.xfcc_peers.has(presented.peer) {
+            forwarded::certificate(presented.headers).map_err(Denied::Invalid)?
+        } else {
+            None
         };
         let name = certificate.as_ref().or(presented.certificate).and_then(PeerCertificate::name);
         name.map(|name| Principal::new(format!("cert:{name}"), Roles::NONE)).ok_or(Denied::Missing)

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Denied;
+use super::peer::Origin;
+use super::{Denied, Peer};
 
 /// Principals, or peers, that are counted at one time. Who comes when all places are taken shares one with the others.
 const COUNTED_MAX: usize = 10_000;
@@ -140,7 +140,7 @@ impl Drop for Pass {
 #[derive(Debug)]
 pub(super) struct Failures {
     per_minute: u32,
-    table: Mutex<Table<IpAddr>>,
+    table: Mutex<Table<Origin>>,
 }
 
 impl Failures {
@@ -152,10 +152,10 @@ impl Failures {
     ///
     /// # Errors
     /// When that was too often.
-    pub(super) fn count(&self, peer: IpAddr, now: Instant) -> Result<(), Denied> {
+    pub(super) fn count(&self, peer: Peer, now: Instant) -> Result<(), Denied> {
         let (size, per_second) = (f64::from(self.per_minute), f64::from(self.per_minute) / 60.0);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, place) = table.place(network(peer), per_second, size, now);
+        let (_, place) = table.place(peer.origin(), per_second, size, now);
         place.bucket.take(per_second, size, now).map_err(|retry_after| Denied::Exhausted {
             what: "too many calls with credentials that do not count".to_owned(),
             retry_after,
@@ -163,17 +163,14 @@ impl Failures {
     }
 }
 
-/// A peer has a whole /64 of IPv6 to call from.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, SocketAddr};
+
+    fn at(address: impl Into<IpAddr>) -> Peer {
+        Peer::Tcp(SocketAddr::new(address.into(), 1))
+    }
 
     #[test]
     fn so_many_a_second_and_so_many_at_one_time() {
@@ -195,16 +192,16 @@ mod tests {
         let failures = Failures::new(2);
         let start = Instant::now();
         for n in 0..u32::try_from(COUNTED_MAX).unwrap() + 100 {
-            let _ = failures.count(IpAddr::V4(n.into()), start);
+            let _ = failures.count(at(IpAddr::V4(n.into())), start);
         }
         assert!(failures.table.lock().unwrap().places.len() <= COUNTED_MAX + 1);
         assert!(
-            failures.count(IpAddr::V4(4_000_000_000.into()), start).is_err(),
+            failures.count(at(IpAddr::V4(4_000_000_000.into())), start).is_err(),
             "the shared place is used up"
         );
         // A minute later all are as good as new.
         let later = start + Duration::from_secs(61);
-        assert!(failures.count(IpAddr::V4(4_000_000_000.into()), later).is_ok());
+        assert!(failures.count(at(IpAddr::V4(4_000_000_000.into())), later).is_ok());
         assert!(failures.table.lock().unwrap().places.len() <= 2);
     }
 
@@ -212,10 +209,14 @@ mod tests {
     fn a_network_is_one_peer() {
         let failures = Failures::new(1);
         let now = Instant::now();
-        assert!(failures.count("2001:db8::1".parse().unwrap(), now).is_ok());
-        assert!(failures.count("2001:db8::2".parse().unwrap(), now).is_err());
-        assert!(failures.count("2001:db8:0:1::1".parse().unwrap(), now).is_ok());
-        assert!(failures.count("127.0.0.1".parse().unwrap(), now).is_ok());
-        assert!(failures.count("::ffff:127.0.0.1".parse().unwrap(), now).is_err());
+        assert!(failures.count(at("2001:db8::1".parse::<IpAddr>().unwrap()), now).is_ok());
+        assert!(failures.count(at("2001:db8::2".parse::<IpAddr>().unwrap()), now).is_err());
+        assert!(failures.count(at("2001:db8:0:1::1".parse::<IpAddr>().unwrap()), now).is_ok());
+        assert!(failures.count(at("127.0.0.1".parse::<IpAddr>().unwrap()), now).is_ok());
+        assert!(failures.count(at("::ffff:127.0.0.1".parse::<IpAddr>().unwrap()), now).is_err());
+        let user = |uid| Peer::Unix { uid, pid: Some(1) };
+        assert!(failures.count(user(Some(1000)), now).is_ok());
+        assert!(failures.count(Peer::Unix { uid: Some(1000), pid: Some(2) }, now).is_err(), "one user");
+        assert!(failures.count(user(Some(1001)), now).is_ok() && failures.count(user(None), now).is_ok());
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// How findings are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: print::Format,
-    /// Look up references to other policies on this service, http://HOST:PORT or https://HOST:PORT.
+    /// Look up references to other policies on this service, http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]

@@ -30,13 +30,18 @@ pub(super) const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
 const PEM_MAX_BYTES: u64 = 1024 * 1024;
 /// Where a service listens that was told nothing.
 const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
+/// Whoever gives it elsewhere believes to be safer than is so.
+const CA_IS_FOR: &str = "--ca is for a server at https://";
+const CERT_IS_FOR: &str = "--cert is for a server at https://";
 /// What a URL has to look like.
-const URL_FORM: &str = "http://HOST:PORT or https://HOST:PORT";
+const URL_FORM: &str = "http://HOST:PORT, https://HOST:PORT or unix:PATH";
+/// How a socket of this machine is named.
+const UNIX: &str = "unix:";
 
 /// Which service, and how to be let in: the arguments of a command that cannot do without one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The service: http://HOST:PORT or https://HOST:PORT [env: COUNTERSIGN_SERVER] [default: http://127.0.0.1:8080].
+    /// The service: http://HOST:PORT, https://HOST:PORT or unix:PATH [env: COUNTERSIGN_SERVER] [default: http://127.0.0.1:8080].
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
@@ -213,9 +218,23 @@ fn name(code: Code) -> &'static str {
     }
 }
 
+/// For so long and no longer.
+fn patient(endpoint: Endpoint) -> Endpoint {
+    endpoint.connect_timeout(Duration::from_secs(CONNECT_MAX_S)).timeout(Duration::from_secs(ANSWER_MAX_S))
+}
+
 /// How to reach `url`.
 fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
     let none_of_ours = || Failure::usage(format!("--server {}: expected {URL_FORM}", printable(url)));
+    if let Some(path) = url.strip_prefix(UNIX) {
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| none_of_ours())?;
+        return match (path, &credentials.ca, &credentials.cert) {
+            ("", ..) => Err(none_of_ours()),
+            (_, Some(_), _) => Err(Failure::usage(CA_IS_FOR)),
+            (_, _, Some(_)) => Err(Failure::usage(CERT_IS_FOR)),
+            (_, None, None) => Ok(patient(endpoint)),
+        };
+    }
     let uri: Uri = url.parse().map_err(|_| none_of_ours())?;
     let plain_path = matches!(uri.path(), "" | "/") && uri.query().is_none();
     let host = uri.authority().is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'));
@@ -227,13 +246,11 @@ fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
     if !plain_path || !host {
         return Err(none_of_ours());
     }
-    let endpoint = Endpoint::from(uri)
-        .connect_timeout(Duration::from_secs(CONNECT_MAX_S))
-        .timeout(Duration::from_secs(ANSWER_MAX_S));
+    let endpoint = patient(Endpoint::from(uri));
     match (secure, &credentials.ca, &credentials.cert) {
         (false, None, None) => Ok(endpoint),
-        (false, Some(_), _) => Err(Failure::usage("--ca is for a server at https://")),
-        (false, _, Some(_)) => Err(Failure::usage("--cert is for a server at https://")),
+        (false, Some(_), _) => Err(Failure::usage(CA_IS_FOR)),
+        (false, _, Some(_)) => Err(Failure::usage(CERT_IS_FOR)),
         (true, ..) => {
             let tls = endpoint.tls_config(tls(credentials)?);
             tls.map_err(|error| Failure::usage(format!("TLS: {}", with_causes(&error))))

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,10 +12,13 @@ use crate::app::SystemClock;
 use crate::config::{self, Layer, Settings};
 use crate::server;
 use crate::store::{Device, Location};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 /// Work on threads that cannot be interrupted may take so long to end once the server has.
 const RUNTIME_END_MS: u64 = 500;
+
+/// When calls in flight have used up the grace, the last spans have so long.
+const FLUSH_MIN_MS: u64 = 500;
 
 /// The arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -50,15 +53,23 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
 
     log_store(&settings.store);
-    let assembled = server::assemble(settings, Arc::new(SystemClock::default()), Device::default())
+    let traces = Traces::start().map_err(Failure::usage)?;
+    let tracer = traces.as_ref().map(Traces::tracer);
+    let assembled = server::assemble(settings, Arc::new(SystemClock::default()), Device::default(), tracer)
         .await
         .map_err(Failure::failed)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    let by = Instant::now() + settings.shutdown_delay.duration() + settings.shutdown_grace.duration();
+    let close = async {
+        let drained = assembled.close().await;
+        flush(traces, by).await;
+        drained
+    };
     let drained = tokio::select! {
-        drained = assembled.close() => drained,
+        drained = close => drained,
         _ = terminate.recv() => return Err(Failure::failed("left at once, on a second signal")),
         _ = interrupt.recv() => return Err(Failure::failed("left at once, on a second signal")),
     };
@@ -66,6 +77,14 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         0 => Ok(()),
         cut => Err(Failure::failed(format!("{cut} calls were cut off at shutdown-grace"))),
     }
+}
+
+/// Sends the last spans on their way, for as long as calls in flight could have taken.
+async fn flush(traces: Option<Traces>, by: Instant) {
+    let Some(traces) = traces else { return };
+    let left = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(FLUSH_MIN_MS));
+    // It blocks, and dropping the last handle does, too.
+    let _ = tokio::task::spawn_blocking(move || traces.flush(left)).await;
 }
 
 fn log_store(location: &Location) {

@@ -4,7 +4,7 @@
 //! under `grpcgateway-`, who forwarded the request, and the time that is left. Everything else stops here, so that no
 //! header of HTTP becomes a word of the gRPC protocol by accident. `docs/rest.md` has the table.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -119,7 +119,7 @@ fn chosen(key: &str, value: &HeaderValue, out: &mut HeaderMap) -> Result<(), Sta
     Ok(())
 }
 
-/// The peer's address comes as a `SocketAddr` among the request's extensions, if the listener knows it.
+/// The peer's address comes as an `IpAddr` among the request's extensions, if it has one.
 fn forwarded(parts: &Parts, out: &mut HeaderMap) {
     let mut hops: Vec<String> = parts
         .headers
@@ -129,7 +129,7 @@ fn forwarded(parts: &Parts, out: &mut HeaderMap) {
         .filter(|value| !value.is_empty())
         .map(str::to_owned)
         .collect();
-    hops.extend(parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_canonical().to_string()));
+    hops.extend(parts.extensions.get::<IpAddr>().map(|peer| peer.to_canonical().to_string()));
     if let Ok(value) = HeaderValue::try_from(hops.join(", "))
         && !value.is_empty()
     {

@@ -15,6 +15,8 @@ use std::ops::Range;
 /// One parsed template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
+    /// As it was written.
+    pub(crate) text: String,
     pub(crate) segments: Vec<Segment>,
     pub(crate) variables: Vec<Variable>,
     /// The custom verb after the last segment, without its colon.
@@ -45,7 +47,8 @@ impl Template {
     pub(crate) fn parse(text: &str) -> Result<Template, String> {
         let mut rest =
             text.strip_prefix('/').ok_or_else(|| format!("the template `{text}` does not begin with `/`"))?;
-        let mut template = Template { segments: Vec::new(), variables: Vec::new(), verb: None };
+        let mut template =
+            Template { text: text.to_owned(), segments: Vec::new(), variables: Vec::new(), verb: None };
         loop {
             rest = match rest.strip_prefix('{') {
                 Some(inner) => template.variable(inner, text)?,
@@ -192,6 +195,7 @@ mod tests {
         assert_eq!(parsed.segments, segments);
         assert_eq!(parsed.variables, [Variable { path: "a.b".into(), segments: 1..4, many: true }]);
         assert_eq!(parsed.verb.as_deref(), Some("undelete"));
+        assert_eq!(parsed.text, "/v1/{a.b=shelves/*/**}:undelete");
     }
 
     #[test]

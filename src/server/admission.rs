@@ -4,15 +4,13 @@
 //! To who is not let in, everything looks the same: a path that is there, one that is not, and every credential that does not
 //! count, but for one that did until it expired. Why it does not is in the log.
 
-use std::net::IpAddr;
-
 use http::Request;
 use http::header::AUTHORIZATION;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::auth::{
-    Denied, Guard, Pass, PeerCertificate, Presented, Principal, Roles, X_FORWARDED_CLIENT_CERT,
+    Denied, Guard, Pass, Peer, PeerCertificate, Presented, Principal, Roles, X_FORWARDED_CLIENT_CERT,
 };
 use crate::telemetry;
 
@@ -39,7 +37,7 @@ pub(crate) enum Wanted<'a> {
 pub(crate) async fn admit<B>(
     guard: &Guard,
     request: &mut Request<B>,
-    peer: Option<IpAddr>,
+    peer: Peer,
     wanted: Wanted<'_>,
     mut named: impl FnMut(&str),
 ) -> Result<Option<Pass>, Status> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -18,7 +18,7 @@ use super::classify::{Face, Rpc};
 use super::connection::{InFlight, Unread};
 use super::limits::Pass;
 use crate::auth;
-use crate::telemetry::code_name;
+use crate::telemetry::{Span, code_name};
 
 /// Everything that the log line and the metrics of one call need.
 #[derive(Debug)]
@@ -26,17 +26,20 @@ pub(crate) struct Record {
     pub(crate) rpc: Arc<Rpc>,
     pub(crate) face: Face,
     pub(crate) id: HeaderValue,
-    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) peer: auth::Peer,
     /// Who calls, once that is known.
     pub(crate) principal: Option<String>,
     pub(crate) started: Instant,
+    /// Where somebody collects traces.
+    pub(crate) span: Option<Span>,
     pub(crate) _in_flight: InFlight,
 }
 
 impl Record {
-    /// One line, one count.
-    fn write(&self, code: Code) {
+    /// One line, one count, one span.
+    fn write(self, code: Code) {
         let took = self.started.elapsed();
+        let trace_id = self.span.as_ref().and_then(Span::trace_id).map(tracing::field::display);
         self.rpc.metrics.handled(code, took);
         // What is our own fault is an error in the log; what is the caller's is a fact.
         macro_rules! line {
@@ -47,6 +50,7 @@ impl Record {
                     code = code_name(code),
                     duration_ms = milliseconds(took),
                     request_id = self.id.to_str().unwrap_or_default(),
+                    trace_id,
                     peer = %self.peer,
                     principal = self.principal.as_deref().unwrap_or_default(),
                     "call"
@@ -56,6 +60,9 @@ impl Record {
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => line!(error),
             _ => line!(info),
+        }
+        if let Some(span) = self.span {
+            span.end(code, self.principal.as_deref());
         }
     }
 }
@@ -89,6 +96,13 @@ impl Ending {
     /// Who calls, as far as that is known.
     pub(crate) fn principal(&self) -> &str {
         self.record.as_ref().and_then(|record| record.principal.as_deref()).unwrap_or_default()
+    }
+
+    /// The head of the answer is known.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        if let Some(span) = self.record.as_mut().and_then(|record| record.span.as_mut()) {
+            span.answered(status.as_u16());
+        }
     }
 
     fn write(&mut self, code: Code) {

@@ -21,7 +21,7 @@ use crate::pb::raystack::guardian::v1beta1::guardian_service_server::GuardianSer
 use crate::policy::guardian::Compat;
 use crate::rpc;
 use crate::store::{self, Device, Engine};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Tracer};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +75,12 @@ impl Assembled {
 }
 
 /// Opens the store that the settings name and serves it on the ports that they name. The clock is handed in, and so is
-/// how the store asks for durability and room, so that tests can have them refused.
+/// how the store asks for durability and room, so that tests can have them refused, and what spans are begun with.
 pub async fn assemble(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     device: Device,
+    tracer: Option<Tracer>,
 ) -> Result<Assembled, AssemblyError> {
     let guardian = Guardian {
         compat: settings.guardian_compat,
@@ -112,6 +113,7 @@ pub async fn assemble(
         health: store.health(),
         guard: Arc::new(guard),
         audit: Some(Arc::clone(&app)),
+        tracer,
     };
     Ok(Assembled { running: start(settings, parts).await?, store, app })
 }

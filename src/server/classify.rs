@@ -44,6 +44,13 @@ pub(crate) struct Rpc {
     pub(crate) metrics: RpcMetrics,
 }
 
+impl Rpc {
+    /// `/package.Service/Method`; `None` for what only counts as one.
+    pub(crate) fn method(&self) -> Option<&str> {
+        (self.path != UNKNOWN && self.path != TOKEN).then_some(self.path.as_str())
+    }
+}
+
 /// All methods by path.
 #[derive(Debug)]
 pub(crate) struct Methods {
@@ -81,6 +88,8 @@ pub(crate) enum Target {
 
 /// The path of [`Target::Ping`].
 const PING: &str = "/ping";
+/// What stands for the path of a call that names no method.
+const UNKNOWN: &str = "unknown";
 /// The path of [`Target::Token`].
 const TOKEN: &str = "/auth/v1/token";
 
@@ -114,7 +123,7 @@ impl Methods {
             let metrics = metrics.rpc(RpcKind::Unary, service, method);
             Arc::new(Rpc { path: path.to_owned(), streaming: false, metrics })
         };
-        let (unknown, token) = (of("unknown", "unknown", "unknown"), of(TOKEN, "auth", "token"));
+        let (unknown, token) = (of(UNKNOWN, "unknown", "unknown"), of(TOKEN, "auth", "token"));
         Ok(Self { by_path, unknown, token, services })
     }
 

@@ -5,23 +5,21 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::admin::Admin;
 use super::connection::{Connection, Http};
-use super::listener;
+use super::listener::{self, Socket};
 use super::pipeline::Pipeline;
 use super::tls::Tls;
 use super::web::Web;
-use crate::auth::PeerCertificate;
+use crate::auth::{Peer, PeerCertificate};
 
 /// The admin port is for a few machines; strangers on it must not cost the main port its file descriptors.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -39,7 +37,7 @@ impl Intake {
     /// Serves the main port and the second one until `draining` fires; the connections that are still open.
     pub(crate) async fn accept(
         self,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<Socket>,
         connections_max: usize,
         draining: CancellationToken,
     ) -> JoinSet<()> {
@@ -76,7 +74,7 @@ impl Intake {
     async fn serve<I>(
         &self,
         io: I,
-        peer: SocketAddr,
+        peer: Peer,
         certificate: Option<PeerCertificate>,
         accepted: Instant,
         draining: CancellationToken,
@@ -103,7 +101,7 @@ impl Intake {
 }
 
 /// Whoever only looks whether the port is open is no news; whoever is refused will want to know why.
-fn log_refusal(peer: SocketAddr, error: &io::Error) {
+fn log_refusal(peer: Peer, error: &io::Error) {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
@@ -115,7 +113,7 @@ fn log_refusal(peer: SocketAddr, error: &io::Error) {
 
 /// Serves the admin port until `stop` fires; the connections that are still open.
 pub(crate) async fn accept_admin(
-    socket: TcpListener,
+    socket: Socket,
     http: Arc<Http>,
     admin: Arc<Admin>,
     stop: CancellationToken,

@@ -3,7 +3,6 @@
 //! [`Pipeline::call`] and [`Pipeline::layers`] are the list: nothing wraps anything else, so what comes first is what
 //! stands first. All layers work on the head of a request; no body is read before they have agreed.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +25,11 @@ use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Arriving, Bounded, Gate};
 use super::pages::Pages;
-use super::{deadline, request_id, token};
+use super::{deadline, request_id, token, trace};
 use crate::app::{App, Attempt};
-use crate::auth::Guard;
+use crate::auth::{Guard, Peer};
 use crate::gateway::Gateway;
-use crate::telemetry;
+use crate::telemetry::{self, Tracer};
 
 /// What a client needs to know of a message that does not decode fits into this.
 const DECODE_ERROR_MAX_CHARS: usize = 256;
@@ -55,6 +54,9 @@ pub(crate) struct Pipeline {
     pub(crate) streams: Arc<Gate>,
     pub(crate) draining: CancellationToken,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) tracer: Option<Tracer>,
+    /// Whether the ports speak TLS.
+    pub(crate) secure: bool,
 }
 
 impl Pipeline {
@@ -64,7 +66,7 @@ impl Pipeline {
         request: Request<B>,
         connection: &Arc<Connection>,
         in_flight: InFlight,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Answer>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -73,7 +75,10 @@ impl Pipeline {
         let started = Instant::now();
         let mut request = request.map(Arriving::new);
         let id = request_id::of(request.headers());
-        let Call { face, rpc, target } = self.methods.classify(&request, &self.gateway);
+        let call = self.methods.classify(&request, &self.gateway);
+        let span =
+            self.tracer.as_ref().map(|tracer| trace::begin(tracer, &request, &call, &id, peer, self.secure));
+        let Call { face, rpc, target } = call;
         rpc.metrics.started();
         // From here on, whatever happens is written down, even when the caller goes away.
         let record = Record {
@@ -83,6 +88,7 @@ impl Pipeline {
             peer,
             principal: None,
             started,
+            span,
             _in_flight: in_flight,
         };
         let mut ending = Ending::of(record);
@@ -96,6 +102,7 @@ impl Pipeline {
             Err(status) => (self.refuse(face, target.as_ref().ok(), &nowhere, status), None),
         };
 
+        ending.answered(response.status());
         let mut id = id;
         // To HPACK this means "never index": a value that never comes again would only push others out of its table.
         id.set_sensitive(true);
@@ -111,7 +118,7 @@ impl Pipeline {
         mut request: Request<B>,
         target: &Result<Target, Status>,
         rpc: &Rpc,
-        peer: SocketAddr,
+        peer: Peer,
         ending: &mut Ending,
     ) -> Result<(Response<Body>, Option<Streaming>), Status>
     where
@@ -124,8 +131,8 @@ impl Pipeline {
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
             Err(_) => Wanted::Nothing,
         };
-        let ip = Some(peer.ip());
-        let admitted = admission::admit(&self.guard, &mut request, ip, wanted, |name| ending.by(name)).await;
+        let admitted =
+            admission::admit(&self.guard, &mut request, peer, wanted, |name| ending.by(name)).await;
         if let (Err(status), Wanted::Method(method), Some(app)) = (&admitted, wanted, &self.audit) {
             app.audit_failed(&denied(ending.principal(), method, status));
         }
@@ -154,7 +161,7 @@ impl Pipeline {
         mut request: Request<B>,
         target: &Target,
         streams: bool,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -174,11 +181,13 @@ impl Pipeline {
             Target::Page(page) => return Ok(self.pages.answer(*page)),
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Token => {
-                let answer = token::answer(&self.guard, request, Some(peer.ip()));
+                let answer = token::answer(&self.guard, request, peer);
                 AssertUnwindSafe(answer).catch_unwind().await
             }
             Target::Gateway(matched) => {
-                request.extensions_mut().insert(peer);
+                if let Some(ip) = peer.ip() {
+                    request.extensions_mut().insert(ip);
+                }
                 AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
             }
         };

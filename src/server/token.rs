@@ -1,8 +1,6 @@
 //! `POST /auth/v1/token`, which is no RPC: a form comes in, JSON in the words of OAuth 2.0 goes out (RFC 6749, sections 5.1
 //! and 5.2). What it decides on is in `auth`.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, PRAGMA, RETRY_AFTER,
@@ -14,7 +12,7 @@ use tonic::Code;
 use tonic::body::Body;
 use zeroize::Zeroizing;
 
-use crate::auth::{Denied, Form, GrantError, Granted, Guard};
+use crate::auth::{Denied, Form, GrantError, Granted, Guard, Peer};
 
 /// The largest form. An assertion has less than one KiB.
 const FORM_MAX_BYTES: usize = 32 * 1024;
@@ -23,7 +21,7 @@ const FORM_MAX_BYTES: usize = 32 * 1024;
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// One request.
-pub(crate) async fn answer<B>(guard: &Guard, request: Request<B>, peer: Option<IpAddr>) -> Response<Body>
+pub(crate) async fn answer<B>(guard: &Guard, request: Request<B>, peer: Peer) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

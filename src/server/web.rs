@@ -3,7 +3,6 @@
 //! counted as every other call.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::answer::Answer;
 use super::connection::{Connection, InFlight};
 use super::pipeline::Pipeline;
 use super::request_id::X_REQUEST_ID;
+use crate::auth::Peer;
 use crate::config::{Origins, Settings};
 
 /// How long a browser may remember the answer to a preflight.
@@ -58,7 +58,7 @@ impl Web {
         request: Request<Incoming>,
         connection: Arc<Connection>,
         in_flight: InFlight,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Served> {
         let grpc_web = self.grpc_web && is_grpc_web(&request);
         if !grpc_web && self.cors.is_none() {

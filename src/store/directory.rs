@@ -10,8 +10,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::Revision;
 
@@ -25,6 +27,10 @@ const CLOSED_NEW: &str = "CLOSED.new";
 const CLOSED_PREFIX: &str = "closed at revision ";
 /// A longer marker is not one of ours.
 const MARKER_MAX_BYTES: u64 = 256;
+
+/// How often, and how far apart, to ask for the lock of a directory that is in use.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a store cannot be opened, as a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -103,9 +109,9 @@ impl DataDirectory {
             .truncate(false)
             .open(path.join(MARKER))
             .map_err(io_error)?;
-        match rustix::fs::flock(&marker, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&marker) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse { path: path.to_owned() }),
+            Err(Errno::WOULDBLOCK) => return Err(OpenError::InUse { path: path.to_owned() }),
             Err(error) => return Err(io_error(error.into())),
         }
         check_marker(path, &mut marker)?;
@@ -147,6 +153,18 @@ impl DataDirectory {
         fs::rename(&new, self.path.join(CLOSED))?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// Takes the lock. Whoever held it may be just ending, or have started another process that holds what its parent held until it
+/// has become another program.
+fn lock(marker: &File) -> Result<(), Errno> {
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(marker, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            taken => return taken,
+        }
+    }
+    rustix::fs::flock(marker, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Creates the directory and those above it, each name made durable.

@@ -124,7 +124,10 @@ fn what_makes_no_sense_ends_with_2() {
         (&["--dialect", "latin", "list.json"], "latin"),
         (&["--format", "xml", "list.json"], "xml"),
         (&["--empty-approvers", "shrug", "list.json"], "shrug"),
-        (&["--server", "ftp://localhost:1", "list.json"], "expected http://HOST:PORT or https://HOST:PORT"),
+        (
+            &["--server", "ftp://localhost:1", "list.json"],
+            "expected http://HOST:PORT, https://HOST:PORT or unix:PATH",
+        ),
         (&["--server", "http://localhost:1/path", "list.json"], "expected http://HOST:PORT"),
         (&["--server", "http://me:secret@localhost:1", "list.json"], "expected http://HOST:PORT"),
         (

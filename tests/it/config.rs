@@ -170,6 +170,7 @@ fn what_clients_read_is_passed_over() {
 
 #[test]
 fn values_and_their_bounds() {
+    let too_long = format!("unix:/{}", "x".repeat(107));
     let cases = [
         ("COUNTERSIGN_REQUEST_DEADLINE", "500ms", true),
         ("COUNTERSIGN_REQUEST_DEADLINE", "1m 30s", true),
@@ -190,6 +191,12 @@ fn values_and_their_bounds() {
         ("COUNTERSIGN_STORE", "memory:", true),
         ("COUNTERSIGN_STORE", "sled:", false),
         ("COUNTERSIGN_STORE", "etcd:x", false),
+        ("COUNTERSIGN_LISTEN", "unix:/run/countersign.sock", true),
+        ("COUNTERSIGN_LISTEN", "unix:here.sock", true),
+        ("COUNTERSIGN_LISTEN", "unix:", false),
+        ("COUNTERSIGN_LISTEN", too_long.as_str(), false),
+        ("COUNTERSIGN_LISTEN", "/run/countersign.sock", false),
+        ("COUNTERSIGN_LISTEN", "0.0.0.0:80", false),
         ("COUNTERSIGN_LOG_FORMAT", "json", true),
         ("COUNTERSIGN_LOG_FORMAT", "xml", false),
         ("COUNTERSIGN_LOG_LEVEL", "off", true),

@@ -47,16 +47,17 @@ impl Server {
     pub async fn on_device(directory: &Path, device: Device) -> Server {
         let store = format!("sled:{}", directory.display());
         let assembled =
-            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device).await.unwrap();
+            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device, None).await.unwrap();
         Server::of(assembled)
     }
 
     pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {
-        Server::of(assemble(settings, clock, Device::default()).await.unwrap())
+        Server::of(assemble(settings, clock, Device::default(), None).await.unwrap())
     }
 
     fn of(assembled: Assembled) -> Server {
-        let (addr, admin_addr) = (assembled.running.addr, assembled.running.admin_addr);
+        let running = &assembled.running;
+        let (addr, admin_addr) = (running.addr.address().unwrap(), running.admin_addr);
         Server { addr, admin_addr, assembled }
     }
 
@@ -108,7 +109,7 @@ pub fn settings(store: &str, others: &[(&str, &str)]) -> Settings {
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COUNTERSIGN_") {
+        if ["COUNTERSIGN_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
             command.env_remove(name);
         }
     }

@@ -43,5 +43,6 @@ mod store_suite;
 mod strain;
 mod test_command;
 mod tidy;
+mod traces;
 mod wire;
 mod workflow;

@@ -3,10 +3,12 @@
 mod age;
 mod bodies;
 mod drain;
+mod keep_alive;
 mod limits;
-mod probe;
+pub mod probe;
 pub mod process;
 pub mod tls;
+mod unix;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +23,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 use probe::{Server, within};
 
 /// Sends bytes over HTTP/1.1 and reads until the other side closes.
-fn http1(addr: SocketAddr, request: &str) -> String {
+pub fn http1(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(probe::PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();

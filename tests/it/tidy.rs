@@ -131,3 +131,18 @@ fn only_one_file_names_the_embedded_engine() {
         assert!(!named || may, "{} names sled", file.display());
     }
 }
+
+#[test]
+fn only_one_module_names_opentelemetry() {
+    let root = root().join("src");
+    let mut named = 0;
+    for file in files(&root, "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let names = code.any(|line| line.contains("opentelemetry"));
+        let may = file.starts_with(root.join("telemetry/otlp")) || file.ends_with("telemetry/otlp.rs");
+        assert!(!names || may, "{} names OpenTelemetry", file.display());
+        named += usize::from(names);
+    }
+    assert!(named > 0, "nobody does");
+}

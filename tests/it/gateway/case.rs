@@ -1,7 +1,7 @@
 //! One case: a request, what the service behind the gateway must see, what it answers, and what the caller must get.
 //! Messages are written as JSON and read by prost-reflect, which is not what the gateway uses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -96,7 +96,7 @@ impl Case {
             request = request.header(name, value);
         }
         if let Some(peer) = self.peer {
-            request = request.extension(SocketAddr::new(peer, 4711));
+            request = request.extension(peer);
         }
         let body = format!("{}{}", " ".repeat(self.padding), self.body);
         request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())

@@ -233,9 +233,10 @@ impl Server {
             health: receiver,
             guard: Arc::new(countersign::auth::Guard::open()),
             audit: None,
+            tracer: None,
         };
         let running = start(&settings, parts).await.unwrap();
-        let (addr, admin_addr) = (running.addr, running.admin_addr);
+        let (addr, admin_addr) = (running.addr.address().unwrap(), running.admin_addr);
         Self { addr, admin_addr, probe, metrics, health, running: Some(running) }
     }
 

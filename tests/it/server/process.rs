@@ -4,18 +4,19 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use countersign::config::Listen;
 use serde_json::Value;
 
 use super::http1;
 use super::probe::Client;
 use crate::harness::{countersign, program};
 
-/// A running binary, killed when the test ends.
+/// A running binary, killed when the test ends. By a unix socket it has no address, and `addr` is none that can be called.
 pub struct Process {
     child: Child,
-    pub(super) log: BufReader<ChildStderr>,
+    pub log: BufReader<ChildStderr>,
     pub addr: SocketAddr,
-    pub(super) admin_addr: SocketAddr,
+    pub admin_addr: SocketAddr,
 }
 
 impl Drop for Process {
@@ -25,27 +26,46 @@ impl Drop for Process {
     }
 }
 
-/// A server of its own on free ports, whose log can be read.
-pub(super) const SERVE: [&str; 7] =
-    ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
+/// A server of its own, whose log can be read.
+pub(super) const SERVE: [&str; 5] = ["serve", "--admin-listen", "127.0.0.1:0", "--log-format", "json"];
+/// Any port.
+pub(super) const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
+/// Nothing is kept.
+const MEMORY: [&str; 2] = ["--store", "memory:"];
 
 impl Process {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = find(&mut log, |line| line["message"] == "serving");
-        let addr = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Self { addr: addr("listen"), admin_addr: addr("admin_listen"), child, log }
+        let listen: Listen = line["listen"].as_str().unwrap().parse().unwrap();
+        let addr = listen.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let admin_addr = line["admin_listen"].as_str().unwrap().parse().unwrap();
+        Self { addr, admin_addr, child, log }
     }
 
     pub fn serve(flags: &[&str]) -> Self {
-        Self::serve_on("memory:", flags)
+        Self::serve_in(&[], flags)
     }
 
     /// The same with a store of its own.
     pub fn serve_on(store: &str, flags: &[&str]) -> Self {
         let mut serve = countersign();
-        serve.args(SERVE).args(["--store", store]).args(flags);
+        serve.args(SERVE).args(LISTEN).args(["--store", store]).args(flags);
+        Self::start(serve)
+    }
+
+    /// The same with these variables.
+    pub fn serve_in(env: &[(&str, &str)], flags: &[&str]) -> Self {
+        let mut serve = countersign();
+        serve.args(SERVE).args(LISTEN).args(MEMORY).args(flags).envs(env.iter().copied());
+        Self::start(serve)
+    }
+
+    /// The same by a unix socket; there is no main address then.
+    pub fn serve_at(socket: &std::path::Path, flags: &[&str]) -> Self {
+        let mut serve = countersign();
+        serve.args(SERVE).arg("--listen").arg(format!("unix:{}", socket.display())).args(MEMORY).args(flags);
         Self::start(serve)
     }
 
@@ -62,7 +82,7 @@ impl Process {
 }
 
 /// Reads the log up to a line.
-pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
+pub fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool) -> Value {
     let mut seen = String::new();
     for line in log.lines() {
         let line = line.unwrap();
@@ -78,7 +98,7 @@ pub(super) fn find(log: &mut impl std::io::BufRead, is: impl Fn(&Value) -> bool)
 }
 
 /// The exit code of `healthcheck`, and what it says.
-fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
+pub(super) fn healthcheck(env: &[(&str, &str)], flags: &[&str]) -> (Option<i32>, String) {
     let mut check = countersign();
     let output = check.arg("healthcheck").args(flags).envs(env.iter().copied()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -158,10 +178,8 @@ fn one_line_a_request_and_never_a_payload() {
 #[test]
 fn it_gets_over_a_shortage_of_file_descriptors() {
     let mut limited = program("sh");
-    limited
-        .args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")])
-        .args(SERVE)
-        .args(["--store", "memory:"]);
+    limited.args(["-c", "ulimit -n 48; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_countersign")]);
+    limited.args(SERVE).args(LISTEN).args(MEMORY);
     let mut process = Process::start(limited);
     let many: Vec<_> = (0..64).map(|_| TcpStream::connect(process.addr).unwrap()).collect();
     find(&mut process.log, |line| line["message"] == "cannot accept a connection");

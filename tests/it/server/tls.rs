@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::Code;
 
 use super::probe::{Answer, Client, Server, framed, within};
-use super::process::{Process, SERVE, find};
+use super::process::{LISTEN, Process, SERVE, find};
 use crate::harness::countersign;
 
 /// An authority that exists for one test.
@@ -52,6 +52,19 @@ impl Authority {
 
     pub fn server(&self) -> Identity {
         self.sign("a server", vec![SanType::IpAddress([127, 0, 0, 1].into())])
+    }
+
+    /// What a server of the tests' own shakes hands with.
+    pub fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        let Identity { cert, key } = self.server();
+        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = config.with_single_cert(vec![cert], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config))
     }
 
     pub fn spiffe(&self, uri: &str) -> Identity {
@@ -332,7 +345,7 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
     ];
     for (flags, code, said) in cases {
         let mut serve = countersign();
-        serve.args(SERVE).args(["--store", "memory:"]);
+        serve.args(SERVE).args(LISTEN).args(["--store", "memory:"]);
         let output = serve.args(flags).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(code) && text.contains(said), "{flags:?}: {text}");
