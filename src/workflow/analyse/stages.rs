@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::finding::{Code, Finding};
 use super::solver::Answer;
+use super::solver::Stop;
 use super::theory::Theory;
 use crate::workflow::run::Policies;
 use crate::workflow::{
@@ -54,7 +55,7 @@ pub(super) fn analyse(sequence: &Sequence, findings: &mut Vec<Finding>) {
 /// Whether the condition is false or fails for every request at every time.
 pub(super) fn never_holds(condition: &Condition) -> bool {
     let Condition::Cel(program) = condition else { return false };
-    let Some((mut theory, pairs)) = Theory::of(&[program.formula()]) else { return false };
+    let Some((mut theory, pairs)) = Theory::of(&[program.formula()], &Stop::default()) else { return false };
     pairs.first().is_some_and(|pair| theory.ask(&[pair.yes]) == Answer::Never)
 }
 
