@@ -7,6 +7,8 @@ mod check;
 mod client;
 mod descriptors;
 mod dev_cert;
+mod draw;
+mod drawing;
 mod entries;
 mod export;
 mod healthcheck;
@@ -54,6 +56,8 @@ enum Command {
     Descriptors(descriptors::Args),
     /// Make a local authority and a certificate for this machine's own addresses, to try TLS with.
     DevCert(dev_cert::Args),
+    /// Draw a policy: its rules, steps and ends.
+    Draw(drawing::Args),
     /// Write policies of a service into files that import takes.
     Export(export::Args),
     /// Ask the admin port whether the service is ready.
@@ -66,9 +70,9 @@ enum Command {
     RotateKeys(rotate_keys::Args),
     /// Run the service.
     Serve(serve::Args),
-    /// Say what a policy in a file would do with a request, without a server.
+    /// Say what a policy would do with a request.
     Simulate(simulate::Args),
-    /// Run the tests that are kept beside policies, without a server.
+    /// Run the tests that are kept beside policies.
     Test(test::Args),
     /// Make, list and revoke static bearer tokens.
     Token(token::Args),
@@ -150,14 +154,15 @@ pub fn run(
         Command::Client(args) => client::run(args),
         Command::Descriptors(args) => descriptors::run(args),
         Command::DevCert(args) => dev_cert::run(&args),
+        Command::Draw(args) => drawing::run(args, env),
         Command::Export(args) => export::run(args, env),
         Command::Healthcheck(args) => healthcheck::run(args, env),
         Command::Import(args) => import::run(args, env),
         Command::Revisions(args) => revisions::run(args, env),
         Command::RotateKeys(args) => rotate_keys::run(args, env),
         Command::Serve(args) => serve::run(args, env),
-        Command::Simulate(args) => simulate::run(args),
-        Command::Test(args) => test::run(args),
+        Command::Simulate(args) => simulate::run(args, env),
+        Command::Test(args) => test::run(args, env),
         Command::Token(args) => token::run(args),
     }
 }

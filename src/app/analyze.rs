@@ -2,14 +2,17 @@
 
 mod witness;
 
+use super::page::Call;
 use super::simulate::Prepared;
 use super::{Answer, App, Error, error::invalid};
 use crate::expr::{Environment, compile};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::pb::countersign::v1::{self as pb, policy_source::Policy as Source};
 use crate::policy::{Path, Report};
-use crate::workflow::analyse::{Finding, Invariant, Severity, analyse, analyse_appeals};
+use crate::workflow::Workflow;
+use crate::workflow::analyse::{Code, Finding, Invariant, Severity, Stop, analyse_appeals, analyse_until};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use uuid::Uuid;
 
 /// The most invariants of one call.
@@ -31,13 +34,13 @@ impl App {
         let root = Path::ROOT;
         let mut report = Report::default();
         let invariants = read_invariants(&mut report, &root.field("invariants"), &request.invariants);
-        let Some(source) = &request.policy else {
+        let Some(source) = request.policy.clone() else {
             report.finish()?;
-            return self.analyze_all(&request, invariants).await;
+            return self.analyze_all(request, invariants).await;
         };
         let (policy_at, request_at) = (root.field("policy"), root.field("request"));
         let prepared =
-            self.find_policy(&mut report, &policy_at, source, &request_at, &pb::Request::default()).await?;
+            self.find_policy(&mut report, &policy_at, &source, &request_at, &pb::Request::default()).await?;
         report.finish()?;
         let prepared =
             prepared.ok_or_else(|| Error::Internal("a policy with faults has no violations".to_owned()))?;
@@ -55,45 +58,65 @@ impl App {
         Ok(pb::AnalyzeResponse { analyses: vec![analysis], next_page_token: String::new() }.into())
     }
 
-    /// A page of all policies of the first dialect, in the order of their ids. One that does not compile is left out; the
-    /// service lists those when it starts.
+    /// A page of all policies: first those of the first dialect in the order of their ids, then the latest versions of Guardian's.
+    /// One that does not compile is left out; the service lists those when it starts.
     async fn analyze_all(
         &self,
-        request: &pb::AnalyzeRequest,
+        request: pb::AnalyzeRequest,
         invariants: Vec<Invariant>,
     ) -> Result<Answer<pb::AnalyzeResponse>, Error> {
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => Some(Uuid::try_parse(token).map_err(|_| {
-                invalid("pageToken", "PAGE_TOKEN_INVALID", "this token is not from an answer of this service")
-            })?),
-        };
         let size = match usize::try_from(request.page_size) {
             Ok(0) => ANALYSED_DEFAULT,
             Ok(size) => size.min(ANALYSED_MAX),
             Err(_) => return Err(invalid("pageSize", "PAGE_SIZE_INVALID", "0 or more")),
         };
-        let mut ids: Vec<Uuid> = self.catalogue.entries().live_after(after).take(size + 1).collect();
-        let more = ids.len() > size;
-        ids.truncate(size);
+        let token = request.page_token.clone();
+        let arguments = pb::AnalyzeRequest { page_size: 0, page_token: String::new(), ..request };
+        let call = Call::new("Analyzer.Analyze", &arguments);
+        let after = self.tokens.open(&call, &token)?.map(|cursor| Place::read(&cursor)).transpose()?;
+        // One more than asked for tells whether there is another page.
+        let mut places = self.places_after(after, size + 1).await?;
+        let more = places.len() > size;
+        places.truncate(size);
         let invariants = Arc::new(invariants);
-        let mut analyses = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let id = id.to_string();
-            let source =
-                pb::PolicySource { policy: Some(Source::Id(id.clone())), ..pb::PolicySource::default() };
+        let mut analyses = Vec::with_capacity(places.len());
+        for place in &places {
+            let (id, source) = match place {
+                Place::First(id) => (id.to_string(), Source::Id(id.to_string())),
+                Place::Guardian(id) => (id.clone(), Source::GuardianId(id.clone())),
+            };
+            let source = pb::PolicySource { policy: Some(source), ..pb::PolicySource::default() };
             let (mut report, root) = (Report::default(), Path::ROOT);
             let found = self.find_policy(&mut report, &root, &source, &root, &pb::Request::default()).await;
             match found {
                 Ok(Some(prepared)) => {
                     analyses.push(self.analyzed(id, prepared, Arc::clone(&invariants)).await?);
                 }
-                Ok(None) | Err(Error::NotFound { .. } | Error::Uncompiled { .. }) => {}
+                Ok(None)
+                | Err(Error::NotFound { .. } | Error::NoSuchVersion { .. } | Error::Uncompiled { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        let next_page_token = ids.last().filter(|_| more).map(ToString::to_string).unwrap_or_default();
+        let last = places.last().filter(|_| more);
+        let next_page_token = last.map(|last| self.tokens.seal(&call, last.cursor())).unwrap_or_default();
         Ok(pb::AnalyzeResponse { analyses, next_page_token }.into())
+    }
+
+    /// The policies after a place.
+    async fn places_after(&self, after: Option<Place>, count: usize) -> Result<Vec<Place>, Error> {
+        let (uuid, guardian) = match after {
+            None => (None, None),
+            Some(Place::First(id)) => (Some(id), None),
+            Some(Place::Guardian(id)) => (Some(Uuid::max()), Some(id)),
+        };
+        let mut places: Vec<Place> =
+            self.catalogue.entries().live_after(uuid).take(count).map(Place::First).collect();
+        let left = count - places.len();
+        if left > 0 {
+            let ids = self.guardian_ids_after(guardian.as_deref(), left).await?;
+            places.extend(ids.into_iter().map(Place::Guardian));
+        }
+        Ok(places)
     }
 
     /// What the analysis warns of in a policy that is to be written, each as a line; what is only good to know is left out.
@@ -102,10 +125,15 @@ impl App {
         let source = pb::PolicySource { policy: source, ..pb::PolicySource::default() };
         let (mut report, root) = (Report::default(), Path::ROOT);
         let prepared = self.find_policy(&mut report, &root, &source, &root, &pb::Request::default()).await?;
-        let Some(Prepared::Task { policies, .. }) = prepared else { return Ok(Vec::new()) };
-        let findings = self.compute.run(move |_| analyse(&policies, &[])).await?;
-        let warnings = findings.iter().filter(|finding| finding.code.severity() > Severity::Info);
-        Ok(warnings.map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect())
+        let Some(prepared) = prepared else { return Ok(Vec::new()) };
+        let findings = self.compute.run(move |stop| findings(&prepared, &[], stop)).await?;
+        Ok(warnings(&findings))
+    }
+
+    /// As [`App::analysis_warnings`], of what one of Guardian's means.
+    pub(super) async fn guardian_analysis_warnings(&self, workflow: Workflow) -> Result<Vec<String>, Error> {
+        let findings = self.compute.run(move |_| analyse_appeals(&workflow)).await?;
+        Ok(warnings(&findings))
     }
 
     async fn analyzed(
@@ -114,14 +142,66 @@ impl App {
         prepared: Prepared,
         invariants: Arc<Vec<Invariant>>,
     ) -> Result<pb::PolicyAnalysis, Error> {
-        let findings = self.compute.run(move |_| match &prepared {
-            Prepared::Task { policies, .. } => analyse(policies, &invariants),
-            Prepared::Appeal { workflow, .. } => analyse_appeals(workflow),
-        });
-        let findings = findings.await?;
+        let dialect = match &prepared {
+            Prepared::Task { .. } => pb::PolicyDialect::C1,
+            Prepared::Appeal { .. } => pb::PolicyDialect::Guardian,
+        };
+        let findings = self.compute.run(move |stop| findings(&prepared, &invariants, stop)).await?;
         let left_out = i32::try_from(findings.len().saturating_sub(FINDINGS_MAX)).unwrap_or(i32::MAX);
         let findings = findings.iter().take(FINDINGS_MAX).map(message).collect();
-        Ok(pb::PolicyAnalysis { policy_id, findings, left_out })
+        Ok(pb::PolicyAnalysis { policy_id, findings, left_out, dialect: dialect.into() })
+    }
+}
+
+/// A policy, as the order of all goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    First(Uuid),
+    Guardian(String),
+}
+
+impl Place {
+    /// What a page token carries.
+    fn cursor(&self) -> Vec<u8> {
+        let (dialect, id) = match self {
+            Place::First(id) => (0, id.as_bytes().as_slice()),
+            Place::Guardian(id) => (1, id.as_bytes()),
+        };
+        [&[dialect], id].concat()
+    }
+
+    fn read(cursor: &[u8]) -> Result<Place, Error> {
+        let internal = || Error::Internal("a sealed token holds no place".to_owned());
+        match cursor.split_first() {
+            Some((0, id)) => Uuid::from_slice(id).map(Place::First).map_err(|_| internal()),
+            Some((1, id)) => String::from_utf8(id.to_vec()).map(Place::Guardian).map_err(|_| internal()),
+            _ => Err(internal()),
+        }
+    }
+}
+
+/// What its author should know, each as a line.
+fn warnings(findings: &[Finding]) -> Vec<String> {
+    let warnings = findings.iter().filter(|finding| finding.code.severity() > Severity::Info);
+    warnings.map(|one| format!("{} {}: {}", one.code, one.path, one.message)).collect()
+}
+
+/// What is found; nothing once nobody waits for it.
+fn findings(prepared: &Prepared, invariants: &[Invariant], stop: &Arc<AtomicBool>) -> Vec<Finding> {
+    match prepared {
+        Prepared::Task { policies, .. } => analyse_until(policies, invariants, &Stop::when(Arc::clone(stop))),
+        Prepared::Appeal { workflow, .. } => {
+            let mut findings = analyse_appeals(workflow);
+            findings.extend(invariants.iter().map(|one| Finding {
+                code: Code::CannotTell,
+                path: String::new(),
+                message: format!("the invariant {} says nothing of Guardian's policies", one.name),
+                related: Vec::new(),
+                invariant: one.name.clone(),
+                witness: None,
+            }));
+            findings
+        }
     }
 }
 

@@ -42,7 +42,7 @@ impl Compute {
     /// [`Error::Internal`] if it panicked.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+        work: impl FnOnce(&Arc<AtomicBool>) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let waiting = Waiting::default();
         let stop = waiting.stop();

@@ -99,6 +99,17 @@ pub(super) fn guardian_version_of(table: u8, key: &[u8]) -> Result<(String, u32)
     read().map_err(damaged_key)
 }
 
+/// The id in a key of `G_HEAD`.
+pub(super) fn guardian_head_of(key: &[u8]) -> Result<String, Error> {
+    let read = || {
+        let mut parts = Parts::of(tables::G_HEAD, key)?;
+        let id = parts.text()?;
+        parts.end()?;
+        Ok(id)
+    };
+    read().map_err(damaged_key)
+}
+
 fn damaged_key(_: Malformed) -> Error {
     tracing::error!("a key of the store cannot be read");
     Error::Damaged

@@ -1,10 +1,11 @@
-//! `countersign simulate`: what a policy in a file would do with a request, without a server. The service's own operation on
-//! an empty store in memory; only the reading of the files and the printing are here.
+//! `countersign simulate`: what a policy would do with a request, in a file without a server or stored on one. Only the reading
+//! of the files and the printing are here.
 
 mod page;
 mod print;
 mod sentence;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -12,13 +13,15 @@ use prost::{Message as _, Name as _};
 use prost_types::Timestamp;
 
 use super::check::{self, Origin, Severity};
-use super::simulator::{Settings, Simulator};
+use super::draw;
+use super::simulator::{Found, Refused, Settings, Simulator, Stored};
 use super::terminal::printable;
 use super::{FAILED, Failure};
-use crate::app::Error;
 use crate::gateway::Style;
 use crate::pb;
-use crate::pb::countersign::v1::{Directory, Happening, Request, SimulateRequest, SimulateResponse};
+use crate::pb::countersign::v1::{
+    Directory, Happening, OutcomeKind, Request, SimulateRequest, SimulateResponse, Trace,
+};
 use crate::policy::Violation;
 use crate::wire::{self, json};
 
@@ -30,9 +33,13 @@ use crate::wire::{self, json};
                   that cannot be read."
 )]
 pub(super) struct Args {
-    /// The policy: the first one of the file. Others in it are those that it may lead to, by their ids.
+    /// A file with the policy: its first one; others in it are those that it may lead to, by their ids. With --server the id of
+    /// a stored policy.
     #[arg(value_name = "POLICY")]
     policy: String,
+    /// With --server: this revision of it, and of Guardian's policies this version.
+    #[arg(long, value_name = "NUMBER", requires = "server", value_parser = clap::value_parser!(u64).range(1..))]
+    revision: Option<u64>,
     /// The request.
     #[arg(long, value_name = "FILE")]
     request: String,
@@ -56,6 +63,8 @@ pub(super) struct Args {
     dry_run: bool,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    stored: Stored,
 }
 
 /// How the trace is printed.
@@ -65,14 +74,22 @@ enum Format {
     Text,
     /// What the service answers, as one line of JSON.
     Json,
+    /// The workflow with the way of the request, in Mermaid's text.
+    Mermaid,
+    /// The same in Graphviz's text.
+    Dot,
+    /// The same as a picture.
+    Svg,
 }
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let files = [Some(&args.policy), Some(&args.request), args.directory.as_ref(), args.happenings.as_ref()];
+pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+    let policy_file = (!args.stored.is_named()).then_some(&args.policy);
+    let files = [policy_file, Some(&args.request), args.directory.as_ref(), args.happenings.as_ref()];
     if files.into_iter().flatten().filter(|file| *file == "-").count() > 1 {
         return Err(Failure::usage("only one of the files can be standard input"));
     }
-    let policy = args.settings.policy(&args.policy, Severity::Warning)?;
+    let mut simulator = Simulator::open(args.settings, args.stored, env)?;
+    let policy = simulator.policy(&args.policy, args.revision, Severity::Warning)?;
     let (request_file, request) = check::message::<Request>(&args.request)?;
     let directory = args.directory.as_deref().map(check::message::<Directory>).transpose()?;
     let (directory_file, directory) = directory.unzip();
@@ -80,9 +97,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let happenings = happenings.map(|file| check::messages::<Happening>(file, "happenings")).transpose()?;
     let (happenings_file, happenings) = happenings.unzip();
     let at = args.at.unwrap_or_else(|| Utc::now().trunc_subsecs(0));
-    let simulated = Simulator::open(args.settings)?.simulate(SimulateRequest {
-        policy: Some(policy),
-        request: Some(request),
+    let simulated = simulator.simulate(SimulateRequest {
+        policy: Some(policy.source.clone()),
+        request: Some(request.clone()),
         directory,
         at: Some(Timestamp { seconds: at.timestamp(), nanos: nanos(at) }),
         happenings: happenings.unwrap_or_default(),
@@ -92,9 +109,18 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let origins =
         [("request", Some(request_file)), ("directory", directory_file), ("happenings", happenings_file)];
     match simulated {
-        Ok(answer) => show(args.format, &answer, at),
-        Err(Error::Invalid(violations)) => Err(tell(&origins, violations.iter().cloned())?),
-        Err(error) => Err(Failure::failed(printable(&error.to_string()))),
+        Ok(answer) => {
+            let format = match args.format {
+                Format::Text => return text(&answer.trace.unwrap_or_default(), at),
+                Format::Json => return json_line(&answer),
+                Format::Mermaid => draw::Format::Mermaid,
+                Format::Dot => draw::Format::Dot,
+                Format::Svg => draw::Format::Svg,
+            };
+            drawing(format, args.settings, &policy, &request, &answer.trace.unwrap_or_default())
+        }
+        Err(Refused::Invalid(violations)) => Err(tell(&origins, violations.into_iter())?),
+        Err(Refused::Failed(sentence)) => Err(Failure::failed(sentence)),
     }
 }
 
@@ -127,24 +153,45 @@ fn tell(
     Ok(Failure::said(FAILED))
 }
 
-fn show(format: Format, answer: &SimulateResponse, began: DateTime<Utc>) -> Result<(), Failure> {
-    match format {
-        Format::Text => {
-            let text = print::trace(&answer.trace.clone().unwrap_or_default(), began);
-            // Takes the colours out again where nobody looks.
-            let mut out = anstream::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
-        }
-        Format::Json => {
-            let name = SimulateResponse::full_name();
-            let ty = wire::Schema::new(pb::pool()).message(&name);
-            let ty = ty.ok_or_else(|| Failure::failed(format!("the protobuf descriptors lack {name}")))?;
-            let mut line = Vec::new();
-            json::encode(&ty, &answer.encode_to_vec(), &Style::CONDUCTORONE.write, &mut line)
-                .map_err(Failure::failed)?;
-            line.push(b'\n');
-            let mut out = io::stdout().lock();
-            out.write_all(&line).and_then(|()| out.flush()).map_err(Failure::output)
-        }
-    }
+fn text(trace: &Trace, began: DateTime<Utc>) -> Result<(), Failure> {
+    let text = print::trace(trace, began);
+    // Takes the colours out again where nobody looks.
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
+}
+
+fn json_line(answer: &SimulateResponse) -> Result<(), Failure> {
+    let name = SimulateResponse::full_name();
+    let ty = wire::Schema::new(pb::pool()).message(&name);
+    let ty = ty.ok_or_else(|| Failure::failed(format!("the protobuf descriptors lack {name}")))?;
+    let mut line = Vec::new();
+    json::encode(&ty, &answer.encode_to_vec(), &Style::CONDUCTORONE.write, &mut line)
+        .map_err(Failure::failed)?;
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).map_err(Failure::output)
+}
+
+fn drawing(
+    format: draw::Format,
+    settings: Settings,
+    policy: &Found,
+    request: &Request,
+    trace: &Trace,
+) -> Result<(), Failure> {
+    let subjects = settings.subjects(&policy.documents);
+    let outcome = trace.outcome.clone().unwrap_or_default();
+    let mut captions = vec![
+        format!("Request: {}", sentence::request(request)),
+        format!("Outcome: {}", sentence::outcome(&outcome).1),
+    ];
+    captions.extend(
+        trace.idle.iter().map(|idle| format!("If nobody ever does anything: {}", sentence::ending(idle).1)),
+    );
+    // What has ended is not waited for.
+    let ended = !matches!(outcome.kind(), OutcomeKind::Waiting | OutcomeKind::Blocked);
+    captions.truncate(if ended { 2 } else { captions.len() });
+    let text = draw::draw(&subjects, Some(trace), &captions, format).map_err(Failure::failed)?;
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
 }

@@ -1,17 +1,62 @@
-//! The service's own simulation for commands that need no service: on an empty store in memory, with policies from files.
+//! The simulation for commands: by default the service's own operation on an empty store in memory, with policies from files;
+//! with `--server` that of a running service, with the policies that it has stored.
 
-use std::sync::Arc;
+mod local;
+mod server;
 
-use tokio::runtime::{Builder, Runtime};
+use std::ffi::OsString;
 
 use super::Failure;
 use super::check::{self, Dialects, Document, Severity};
+use super::draw::Subject;
+use super::remote::{self, Remote};
 use super::terminal::printable;
-use crate::app::{App, Error, Guardian, SystemClock};
+use crate::pb::c1::api::policy::v1::Policy as C1Policy;
 use crate::pb::countersign::v1::{PolicySource, SimulateRequest, SimulateResponse, policy_source::Policy};
-use crate::policy::guardian::{Compat, Surroundings};
-use crate::store::{self, Location, Options};
+use crate::policy::guardian::{self, Compat, Lint, Surroundings};
+use crate::policy::{Violation, c1};
 use crate::workflow::Nobody;
+use local::Local;
+use server::Server;
+
+/// What a simulation calls a policy without an id.
+pub(super) const INLINE: &str = "inline";
+
+/// Which service, if one is asked at all.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Stored {
+    /// Ask this service about a policy that it has stored, http://HOST:PORT or https://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    #[command(flatten)]
+    credentials: remote::Credentials,
+}
+
+impl Stored {
+    /// Whether one is.
+    pub(super) fn is_named(&self) -> bool {
+        self.server.is_some()
+    }
+}
+
+/// A policy, as a simulation is told of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// What to simulate.
+    pub(super) source: PolicySource,
+    /// The same with all documents in it, those that it may lead to among them.
+    pub(super) documents: PolicySource,
+}
+
+/// Why there is no trace.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// What is wrong with the call, at its places.
+    Invalid(Vec<Violation>),
+    /// A sentence, safe for a terminal.
+    Failed(String),
+}
 
 /// What the service is set to.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -57,33 +102,115 @@ impl Settings {
         }
         Ok(PolicySource { policy: Some(first), others, ..PolicySource::default() })
     }
+
+    /// The policies of a source that has documents in it, as they are drawn. One that does not compile is left out.
+    pub(super) fn subjects(self, documents: &PolicySource) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        match &documents.policy {
+            Some(Policy::GuardianInline(policy)) => {
+                let around = Surroundings {
+                    compat: self.guardian_compat,
+                    lint: Lint::Warn,
+                    ..Surroundings::default()
+                };
+                let mut policy = policy.clone();
+                guardian::prepare(&mut policy, around);
+                let title = match policy.version {
+                    0 => format!("Policy {}", policy.id),
+                    version => format!("Policy {}, version {version}", policy.id),
+                };
+                let compiled = guardian::compile(&policy, around).ok();
+                subjects.extend(compiled.map(|compiled| Subject {
+                    id: policy.id,
+                    title,
+                    guardian: true,
+                    workflow: compiled.workflow,
+                }));
+            }
+            Some(Policy::Inline(policy)) => {
+                subjects.extend(
+                    [policy].into_iter().chain(&documents.others).filter_map(|one| self.subject(one)),
+                );
+            }
+            _ => {}
+        }
+        subjects
+    }
+
+    fn subject(self, policy: &C1Policy) -> Option<Subject> {
+        let mut policy = policy.clone();
+        c1::prepare(&mut policy);
+        let own_id = Some(policy.id.as_str()).filter(|id| !id.is_empty());
+        let around = c1::Surroundings { own_id, nobody: self.empty_approvers };
+        let workflow = c1::compile(&policy, around).ok()?.workflow;
+        let id = own_id.unwrap_or(INLINE).to_owned();
+        Some(Subject { id, title: policy.display_name, guardian: false, workflow })
+    }
 }
 
-/// The operations, and what they run on.
+/// What simulates.
 #[derive(Debug)]
 pub(super) struct Simulator {
-    runtime: Runtime,
-    app: App,
+    settings: Settings,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Here(Box<Local>),
+    There(Box<Server>),
 }
 
 impl Simulator {
     /// # Errors
-    /// If the system gives no threads or no randomness.
-    pub(super) fn open(settings: Settings) -> Result<Simulator, Failure> {
-        let store = store::open(Options::new(Location::Memory)).map_err(Failure::failed)?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        let clock = Arc::new(SystemClock::default());
-        let app = runtime.block_on(App::open(store, clock, settings.empty_approvers));
-        let guardian = Guardian { compat: settings.guardian_compat, ..Guardian::default() };
-        let app = app.map_err(Failure::failed)?.with_guardian(guardian);
-        Ok(Simulator { runtime, app })
+    /// If the system gives no threads or no randomness, or the service cannot be reached.
+    pub(super) fn open(
+        settings: Settings,
+        stored: Stored,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Simulator, Failure> {
+        let place = match stored.server {
+            None => Place::Here(Box::new(Local::open(settings)?)),
+            Some(url) => Place::There(Box::new(Server::new(Remote::connect(url, stored.credentials, env)?))),
+        };
+        Ok(Simulator { settings, place })
     }
 
-    /// What the service would answer.
+    /// Whether a service simulates what it has stored.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.place, Place::There(_))
+    }
+
+    /// The policy of this name: of a file, or with a service the stored one of this id, at a revision if one is given.
     ///
     /// # Errors
-    /// As [`App::simulate`].
-    pub(super) fn simulate(&self, request: SimulateRequest) -> Result<SimulateResponse, Error> {
-        self.runtime.block_on(self.app.simulate(request)).map(|answer| answer.message)
+    /// As [`Settings::policy`]; or the service has none, or cannot tell.
+    pub(super) fn policy(
+        &mut self,
+        name: &str,
+        revision: Option<u64>,
+        shown: Severity,
+    ) -> Result<Found, Failure> {
+        match &mut self.place {
+            Place::There(server) => server.policy(name, revision, self.settings.dialect),
+            Place::Here(_) if revision.is_some() => {
+                Err(Failure::usage("only a server has revisions of a policy: --revision goes with --server"))
+            }
+            Place::Here(_) => {
+                let source = self.settings.policy(name, shown)?;
+                Ok(Found { documents: source.clone(), source })
+            }
+        }
+    }
+
+    /// What the service would answer, or answers.
+    ///
+    /// # Errors
+    /// As [`crate::app::App::simulate`].
+    pub(super) fn simulate(&mut self, request: SimulateRequest) -> Result<SimulateResponse, Refused> {
+        match &mut self.place {
+            Place::Here(local) => local.simulate(request),
+            Place::There(server) => server.simulate(request),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `countersign test`: runs the tests that are kept beside policies, without a server, and says what of the policies they cover.
+//! `countersign test`: runs the tests that are kept beside policies, on files without a server or on what one has stored, and says
+//! what of the policies they cover.
 
 mod coverage;
 mod find;
@@ -6,17 +7,18 @@ mod judge;
 mod print;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 
 use super::check::{self, Origin, Severity};
-use super::simulator::{Settings, Simulator};
+use super::simulator::{Found, INLINE, Refused, Settings, Simulator, Stored};
 use super::terminal::printable;
 use super::{FAILED, Failure};
-use crate::app::Error;
-use crate::pb::countersign::v1::{Directory, PolicySource, PolicyTestCase, PolicyTests, SimulateRequest};
+use crate::pb::countersign::v1::policy_source::Policy;
+use crate::pb::countersign::v1::{Directory, Expectation, PolicyTestCase, PolicyTests, SimulateRequest};
 use crate::policy::Violation;
 use coverage::Coverage;
 use judge::Difference;
@@ -42,6 +44,8 @@ pub(super) struct Args {
     format: print::Format,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    stored: Stored,
 }
 
 /// What became of one case.
@@ -53,9 +57,9 @@ struct Outcome {
     differences: Vec<Difference>,
 }
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
     let files = find::files(&args.start).map_err(|sentence| Failure::usage(printable(&sentence)))?;
-    let simulator = Simulator::open(args.settings)?;
+    let simulator = Simulator::open(args.settings, args.stored, env)?;
     let mut run =
         Run { simulator, settings: args.settings, outcomes: Vec::new(), coverage: Coverage::default() };
     let mut broken = None;
@@ -88,7 +92,7 @@ impl Run {
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.display().to_string();
         let (origin, tests) = check::message::<PolicyTests>(&name)?;
-        let violations = faults(&tests);
+        let violations = faults(&tests, self.simulator.is_remote());
         if !violations.is_empty() {
             origin.tell(violations)?;
             return Err(Failure::said(FAILED));
@@ -102,16 +106,45 @@ impl Run {
             }
             Some(directory) => (None, directory.clone()),
         };
-        let policy_file = beside(&tests.policy);
-        // Whoever wants to see warnings checks the policy.
-        let policy = self.settings.policy(&policy_file, Severity::Violation)?;
-        self.coverage.add(&policy_file, &policy);
-        let file = File { name, origin, directory_file, directory, policy, policy_file };
+        let (policy_name, policy) = self.policy(&origin, &tests, beside)?;
+        self.coverage.add(&policy_name, &policy.documents);
+        let file = File { name, origin, directory_file, directory, policy, policy_name };
         let mut sound = true;
         for (n, case) in tests.cases.iter().enumerate() {
             sound &= self.case(&file, n, case, case.at.or(tests.at))?;
         }
         if sound { Ok(()) } else { Err(Failure::said(FAILED)) }
+    }
+
+    /// The policy that is tested, and what it is called in the table: that of the file, or with a service the stored one.
+    fn policy(
+        &mut self,
+        origin: &Origin,
+        tests: &PolicyTests,
+        beside: impl Fn(&str) -> String,
+    ) -> Result<(String, Found), Failure> {
+        // Whoever wants to see warnings checks the policy.
+        let shown = Severity::Violation;
+        if !self.simulator.is_remote() {
+            let file = beside(&tests.policy);
+            let found = self.simulator.policy(&file, None, shown)?;
+            return Ok((file, found));
+        }
+        let id = match tests.policy_id.is_empty() {
+            false => tests.policy_id.clone(),
+            true => match self.settings.policy(&beside(&tests.policy), shown)?.policy {
+                Some(Policy::Inline(policy)) => policy.id,
+                Some(Policy::GuardianInline(policy)) => policy.id,
+                _ => String::new(),
+            },
+        };
+        if id.is_empty() {
+            let message = "the policy of the file has no id; say which stored policy is tested";
+            origin.tell(vec![violation("policyId".into(), "POLICY_ID_REQUIRED", message)])?;
+            return Err(Failure::said(FAILED));
+        }
+        let found = self.simulator.policy(&id, None, shown)?;
+        Ok((format!("policy {id}"), found))
     }
 
     /// Runs one case; false if it has violations, which are printed.
@@ -124,7 +157,7 @@ impl Run {
     ) -> Result<bool, Failure> {
         let at = at.unwrap_or(Timestamp { seconds: BEGIN_SECONDS, nanos: 0 });
         let answer = self.simulator.simulate(SimulateRequest {
-            policy: Some(file.policy.clone()),
+            policy: Some(file.policy.source.clone()),
             request: Some(case.request.clone().unwrap_or_default()),
             directory: Some(file.directory.clone()),
             at: Some(at),
@@ -134,17 +167,17 @@ impl Run {
         });
         let trace = match answer {
             Ok(answer) => answer.trace.unwrap_or_default(),
-            Err(Error::Invalid(violations)) => {
-                file.tell(n, violations.iter().cloned())?;
+            Err(Refused::Invalid(violations)) => {
+                file.tell(n, violations.into_iter())?;
                 return Ok(false);
             }
-            Err(error) => return Err(Failure::failed(printable(&error.to_string()))),
+            Err(Refused::Failed(sentence)) => return Err(Failure::failed(sentence)),
         };
         let began: DateTime<Utc> =
             DateTime::from_timestamp(at.seconds, u32::try_from(at.nanos).unwrap_or(0)).unwrap_or_default();
-        let expect = case.expect.clone().unwrap_or_default();
+        let expect = file.expected(case);
         let differences = judge::differences(&expect, &trace, began);
-        self.coverage.mark(&file.policy_file, &trace);
+        self.coverage.mark(&file.policy_name, &trace);
         let (file, name, passed) = (file.name.clone(), case.name.clone(), differences.is_empty());
         self.outcomes.push(Outcome { file, name, passed, differences });
         Ok(true)
@@ -157,11 +190,24 @@ struct File {
     origin: Origin,
     directory_file: Option<Origin>,
     directory: Directory,
-    policy: PolicySource,
-    policy_file: String,
+    policy: Found,
+    policy_name: String,
 }
 
 impl File {
+    /// What a case expects. A policy without an id is called inline, which a stored one is not.
+    fn expected(&self, case: &PolicyTestCase) -> Expectation {
+        let mut expect = case.expect.clone().unwrap_or_default();
+        if let Some(Policy::Id(id)) = &self.policy.source.policy {
+            expect
+                .route
+                .iter_mut()
+                .filter(|hop| hop.policy_id == INLINE)
+                .for_each(|hop| hop.policy_id.clone_from(id));
+        }
+        expect
+    }
+
     /// Prints what the simulation says about a case, at its places in the files.
     fn tell(&self, n: usize, violations: impl Iterator<Item = Violation>) -> Result<(), Failure> {
         let is_directory = |one: &Violation| one.path == "directory" || one.path.starts_with("directory.");
@@ -182,12 +228,11 @@ impl File {
 }
 
 /// What is wrong with a file of tests before anything is run.
-fn faults(tests: &PolicyTests) -> Vec<Violation> {
+fn faults(tests: &PolicyTests, remote: bool) -> Vec<Violation> {
     let mut found = Vec::new();
-    let mut refuse = |path: String, code: &'static str, message: &str| {
-        found.push(Violation { path, span: None, code, message: message.to_owned() });
-    };
-    if tests.policy.is_empty() {
+    let mut refuse =
+        |path: String, code: &'static str, message: &str| found.push(violation(path, code, message));
+    if tests.policy.is_empty() && (!remote || tests.policy_id.is_empty()) {
         refuse("policy".into(), "POLICY_REQUIRED", "say in which file the policy is");
     }
     if tests.directory.is_some() && !tests.directory_file.is_empty() {
@@ -212,4 +257,8 @@ fn faults(tests: &PolicyTests) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn violation(path: String, code: &'static str, message: &str) -> Violation {
+    Violation { path, span: None, code, message: message.to_owned() }
 }

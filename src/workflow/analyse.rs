@@ -23,6 +23,7 @@ mod theory;
 
 pub use finding::{Code, Finding, Severity};
 pub use invariants::Invariant;
+pub use solver::Stop;
 
 use super::Workflow;
 use super::run::{Happening, Policies};
@@ -61,14 +62,26 @@ impl Witness {
 /// Everything that can be said about the first of these policies; the others are those that it leads to.
 #[must_use]
 pub fn analyse(policies: &Policies, invariants: &[Invariant]) -> Vec<Finding> {
+    analyse_until(policies, invariants, &Stop::default())
+}
+
+/// As [`analyse`], for as long as somebody wants to know: once they do not, it ends soon and says nothing.
+#[must_use]
+pub fn analyse_until(policies: &Policies, invariants: &[Invariant], stop: &Stop) -> Vec<Finding> {
+    let findings = all_findings(policies, invariants, stop);
+    // What was cut off in the middle may be wrong of what came after.
+    if stop.is_set() { Vec::new() } else { findings }
+}
+
+fn all_findings(policies: &Policies, invariants: &[Invariant], stop: &Stop) -> Vec<Finding> {
     let Some(first) = policies.by_id.get(&policies.first) else { return Vec::new() };
     let workflow: &Workflow = &first.workflow;
     let mut findings = Vec::new();
-    let driver = Driver { policies };
+    let driver = Driver { policies, stop };
     let claims = Claims::of(workflow, driver, invariants);
     let mut formulas = rules::formulas(workflow);
     formulas.extend(claims.formulas());
-    match Theory::of(&formulas) {
+    match Theory::of(&formulas, stop) {
         Some((theory, mut pairs)) => {
             let of_claims = pairs.split_off(workflow.routes.len());
             let mut rules = Rules::analyse(workflow, theory, pairs, &mut findings);

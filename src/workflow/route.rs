@@ -1,6 +1,6 @@
-//! Which sequence, or which other policy, a request goes to.
+//! Which sequence, or which other policy, a request goes to, and which it could.
 
-use super::{Condition, Destination, Workflow};
+use super::{Approval, Condition, Destination, EscalationTarget, Source, Work, Workflow};
 use crate::expr::{EvalError, Evaluation};
 
 /// What routing found.
@@ -37,5 +37,30 @@ impl Workflow {
             }
         }
         Routed { route: None, to: &self.baseline, errors }
+    }
+
+    /// The ids of the policies that a request may be led to from here; one may be there more than once.
+    pub fn leads_to(&self) -> Vec<String> {
+        let destinations = self.routes.iter().map(|route| &route.to).chain([&self.baseline]);
+        let mut found: Vec<String> = destinations
+            .filter_map(|to| if let Destination::Policy(id) = to { Some(id.clone()) } else { None })
+            .collect();
+        for stage in self.sequences.values().flat_map(|sequence| &sequence.stages) {
+            if let Work::Approval(approval) = &stage.work {
+                led_to_by(approval, &mut found);
+            }
+        }
+        found
+    }
+}
+
+fn led_to_by(approval: &Approval, found: &mut Vec<String>) {
+    if let Some(EscalationTarget::ReplacePolicy(id)) = approval.escalation.as_ref().map(|one| &one.to) {
+        found.push(id.clone());
+    }
+    for source in &approval.sources {
+        if let Source::Agent(agent) = source {
+            found.extend(agent.policies.iter().cloned());
+        }
     }
 }

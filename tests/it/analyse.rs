@@ -99,6 +99,7 @@ async fn all_policies_are_analysed_a_page_at_a_time() {
         }
     }
     assert_eq!((found, pages), (ids.clone(), 3));
+    guardian_comes_after(&server, &ids).await;
     let stored = json!({"policy": {"id": ids[0], "revision": "1"}});
     assert_eq!(post(&server, "/v1/policies:analyze", &stored).await.0, 200);
     for (body, status) in [
@@ -111,4 +112,69 @@ async fn all_policies_are_analysed_a_page_at_a_time() {
         assert_eq!(post(&server, "/v1/policies:analyze", &body).await.0, status, "{body}");
     }
     server.stop().await;
+}
+
+/// All policies are those of both dialects, with tokens that nobody else can make, and with invariants for those that have some.
+async fn guardian_comes_after(server: &Server, ids: &[String]) {
+    for (id, condition) in [("one", "false"), ("two", "true")] {
+        let body = json!({"id": id, "steps": [{"name": "s", "strategy": "auto", "approve_if": condition}]});
+        let answer =
+            http(server.addr, "POST", "/api/v1beta1/policies", &[], body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+    }
+    let invariants = json!([{"name": "quick", "expression": "outcome.granted || !outcome.granted"}]);
+    let (mut found, mut body) = (Vec::new(), json!({"pageSize": 6, "invariants": invariants}));
+    for _ in 0..2 {
+        let (status, answer) = post(server, "/v1/policies:analyze", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        found.extend(answer["analyses"].as_array().unwrap().clone());
+        body["pageToken"] = answer["nextPageToken"].clone();
+    }
+    assert_eq!(body["pageToken"], "", "{found:?}");
+    let names: Vec<&str> = found.iter().map(|one| one["policyId"].as_str().unwrap()).collect();
+    let expected: Vec<&str> = ids.iter().map(String::as_str).chain(["one", "two"]).collect();
+    assert_eq!(names, expected);
+    let codes = |n: usize| -> Vec<&str> {
+        found[n]["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect()
+    };
+    assert!(codes(0).contains(&"INVARIANT_PROVED"), "{}", found[0]);
+    assert_eq!(found[0]["dialect"], "POLICY_DIALECT_C1");
+    assert_eq!(codes(5), ["ALWAYS_REJECTED", "CANNOT_TELL"], "{}", found[5]);
+    assert_eq!((codes(6), &found[6]["dialect"]), (vec!["CANNOT_TELL"], &json!("POLICY_DIALECT_GUARDIAN")));
+    // An id is no token, and a token belongs to its call.
+    let (_, answer) = post(server, "/v1/policies:analyze", &json!({"pageSize": 1})).await;
+    let token = &answer["nextPageToken"];
+    for body in [json!({"pageToken": ids[0]}), json!({"pageToken": token, "invariants": invariants})] {
+        assert_eq!(post(server, "/v1/policies:analyze", &body).await.0, 400, "{body}");
+    }
+}
+
+/// Nobody hears of an analysis that nobody waits for.
+#[test]
+fn an_analysis_ends_when_nobody_waits_for_it() {
+    use countersign::workflow::analyse::{Stop, analyse_until};
+    use countersign::workflow::run::{Policies, Policy};
+    use countersign::workflow::{Destination, Sequence, Stage, Work, Workflow};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let stage = Stage {
+        name: String::new(),
+        when: None,
+        may_fail: false,
+        work: Work::Accept { message: String::new() },
+        place: "policySteps.grant.steps[0]".to_owned(),
+    };
+    let workflow = Workflow {
+        baseline: Destination::Sequence("grant".to_owned()),
+        sequences: [("grant".to_owned(), Sequence { stages: vec![stage] })].into(),
+        ..Workflow::default()
+    };
+    let policy = Policy { revision: 0, workflow: Arc::new(workflow) };
+    let policies = Policies { first: String::new(), by_id: [(String::new(), policy)].into() };
+    let flag = Arc::new(AtomicBool::new(false));
+    let stop = Stop::when(Arc::clone(&flag));
+    assert!(!analyse_until(&policies, &[], &stop).is_empty());
+    flag.store(true, Ordering::Relaxed);
+    assert!(analyse_until(&policies, &[], &stop).is_empty());
 }

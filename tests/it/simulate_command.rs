@@ -133,7 +133,7 @@ fn what_makes_no_sense_ends_with_2() {
 }
 
 /// The files of a case, and how the command is called on them.
-fn files(folder: &Path, body: &Value) -> Option<Vec<String>> {
+pub fn files(folder: &Path, body: &Value) -> Option<Vec<String>> {
     let policy = &body["policy"];
     let first = policy.get("inline").or_else(|| policy.get("guardianInline"))?;
     let others = policy["others"].as_array().cloned().unwrap_or_default();

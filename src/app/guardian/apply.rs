@@ -31,7 +31,7 @@ impl App {
             let mut document = sent.clone();
             secrets::keep(&mut document.policy, &latest.policy);
             guardian::prepare(&mut document.policy, around);
-            let warnings = self.guardian_check(Doing::Update, &document.policy, around).await?;
+            let warnings = self.guardian_check(caller, Doing::Update, &document.policy, around).await?;
             document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
             let only_asks = dry_run || caller.validate_only;
             // Secrets could be guessed by comparing them where that leaves no trace.

@@ -45,7 +45,7 @@ impl App {
         let around = self.guardian.surroundings(family);
         document.policy.version = 1;
         guardian::prepare(&mut document.policy, around);
-        let warnings = self.guardian_check(Doing::Create, &document.policy, around).await?;
+        let warnings = self.guardian_check(caller, Doing::Create, &document.policy, around).await?;
         if dry_run {
             self.guardian_sealed(&document.policy)?;
             return Ok((self.answered(document, dry_run)?, warnings));

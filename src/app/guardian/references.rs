@@ -2,7 +2,7 @@
 
 use super::Doing;
 use super::write::too_large;
-use crate::app::{App, DOCUMENT_MAX_BYTES, Error};
+use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::{self, Lint, Surroundings};
 use crate::policy::{Path, Report, Warning};
@@ -19,11 +19,13 @@ pub(super) fn too_large_to_check(policy: &Policy) -> Result<(), Error> {
 }
 
 impl App {
-    /// Everything that must hold before a document is stored; what comes back are its warnings.
+    /// Everything that must hold before a document is stored; what comes back are its warnings. Whoever only asks gets those of
+    /// the analysis, too.
     ///
     /// Versions never change and never go away, so that what was found here still holds when the document is stored.
     pub(super) async fn guardian_check(
         &self,
+        caller: &Caller,
         doing: Doing,
         policy: &Policy,
         around: Surroundings,
@@ -34,7 +36,11 @@ impl App {
         let compiled = compiled.map_err(|refused| self.guardian.refusal(doing, *refused))?;
         let found = self.check_guardian_references(policy).await?;
         let warnings: Vec<Warning> = compiled.warnings.into_iter().chain(found).collect();
-        Ok(warnings.iter().map(ToString::to_string).collect())
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        if caller.validate_only {
+            warnings.extend(self.guardian_analysis_warnings(compiled.workflow).await?);
+        }
+        Ok(warnings)
     }
 
     pub(super) async fn check_guardian_references(&self, policy: &Policy) -> Result<Vec<Warning>, Error> {

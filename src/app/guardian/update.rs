@@ -63,7 +63,7 @@ impl App {
     ) -> Result<(Document, Vec<String>), Error> {
         let around = self.guardian.surroundings(family);
         guardian::prepare(&mut document.policy, around);
-        let warnings = self.guardian_check(Doing::Update, &document.policy, around).await?;
+        let warnings = self.guardian_check(caller, Doing::Update, &document.policy, around).await?;
         let id = document.policy.id.clone();
         let mut sealed = None;
         for _ in 0..UPDATE_ATTEMPTS_MAX {

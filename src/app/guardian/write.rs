@@ -7,7 +7,7 @@ use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::secrets;
 use crate::store::table::Key;
-use crate::store::{self, Batch};
+use crate::store::{self, Batch, Direction};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
@@ -28,6 +28,20 @@ impl App {
         let Some(stored) = self.read(&head_key(id)).await? else { return Ok(None) };
         let GuardianHead { latest } = records::read(&stored.value)?;
         Ok(Some(Head { revision: stored.revision, latest }))
+    }
+
+    /// The ids of the policies after one, in their order.
+    pub(in crate::app) async fn guardian_ids_after(
+        &self,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<String>, Error> {
+        let mut range = Key::new(tables::G_HEAD).range();
+        if let Some(id) = after {
+            range = range.after(&head_key(id));
+        }
+        let entries = self.store.scan(range, Direction::Ascending, count).await?;
+        entries.iter().map(|(key, _)| records::guardian_head_of(key)).collect()
     }
 
     /// A stored version, its secrets still sealed.

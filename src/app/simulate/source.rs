@@ -8,9 +8,9 @@ use crate::pb::countersign::v1::{self as pb, policy_source::Policy as Source};
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::policy::guardian::{self, Family, Lint};
 use crate::policy::{Path, Report, Violations, c1};
+use crate::workflow::Workflow;
 use crate::workflow::run::{Policies, Policy as Snapshot, PolicyName};
 use crate::workflow::world::{Request, TaskKind};
-use crate::workflow::{Approval, Destination, EscalationTarget, Source as Approvers, Work, Workflow};
 use prost::Message;
 use std::sync::Arc;
 
@@ -165,14 +165,14 @@ impl App {
     /// Adds every stored policy that those that are there may lead to. One that is not there stays away, and the machine says so
     /// if it comes to it.
     async fn add_all_led_to(&self, policies: &mut Policies) -> Result<(), Error> {
-        let mut open: Vec<String> = policies.by_id.values().flat_map(|one| led_to(&one.workflow)).collect();
+        let mut open: Vec<String> = policies.by_id.values().flat_map(|one| one.workflow.leads_to()).collect();
         while let Some(id) = open.pop() {
             if policies.by_id.contains_key(&id) || policies.by_id.len() >= POLICIES_MAX {
                 continue;
             }
             match self.snapshot(&id, 0).await {
                 Ok((snapshot, _)) => {
-                    open.extend(led_to(&snapshot.workflow));
+                    open.extend(snapshot.workflow.leads_to());
                     policies.by_id.insert(id, snapshot);
                 }
                 Err(Error::NotFound { .. }) => {}
@@ -300,30 +300,5 @@ fn task_kind(policy: &Policy) -> Option<TaskKind> {
         Ok(PolicyType::Revoke) => Some(TaskKind::Revoke),
         Ok(PolicyType::Certify) => Some(TaskKind::Certify),
         _ => None,
-    }
-}
-
-/// The ids of the policies that one may lead to.
-fn led_to(workflow: &Workflow) -> Vec<String> {
-    let destinations = workflow.routes.iter().map(|route| &route.to).chain([&workflow.baseline]);
-    let mut found: Vec<String> = destinations
-        .filter_map(|to| if let Destination::Policy(id) = to { Some(id.clone()) } else { None })
-        .collect();
-    for stage in workflow.sequences.values().flat_map(|sequence| &sequence.stages) {
-        if let Work::Approval(approval) = &stage.work {
-            led_to_by(approval, &mut found);
-        }
-    }
-    found
-}
-
-fn led_to_by(approval: &Approval, found: &mut Vec<String>) {
-    if let Some(EscalationTarget::ReplacePolicy(id)) = approval.escalation.as_ref().map(|one| &one.to) {
-        found.push(id.clone());
-    }
-    for source in &approval.sources {
-        if let Approvers::Agent(agent) = source {
-            found.extend(agent.policies.iter().cloned());
-        }
     }
 }

@@ -5,8 +5,9 @@ use prost_types::Timestamp;
 
 use super::page::Tone;
 use crate::pb::countersign::v1::{
-    Approver, Ending, Excluded, Hop, Idle, Outcome, OutcomeKind, Required, SourceTried,
+    Approver, Ending, Excluded, Hop, Idle, Outcome, OutcomeKind, Request, Required, SourceTried,
 };
+use crate::pb::json::{Kind, Struct};
 
 /// A point in time; empty if there is none.
 pub(super) fn time(at: Option<&Timestamp>) -> String {
@@ -105,6 +106,42 @@ pub(super) fn outcome(outcome: &Outcome) -> (Tone, String) {
         OutcomeKind::Blocked => (Tone::Bad, format!("{}{until}", with("blocked", &outcome.why))),
         OutcomeKind::Unspecified => (Tone::Care, "unknown".to_owned()),
     }
+}
+
+/// Who asks for what.
+pub(super) fn request(request: &Request) -> String {
+    if let Some(appeal) = request.appeal.as_ref().and_then(|one| one.appeal.as_ref()) {
+        let kind = |object: &Struct, key: &str| {
+            object.fields.iter().find(|one| one.key == key).and_then(|one| one.value.clone()?.kind)
+        };
+        let text = |object: &Struct, key: &str| match kind(object, key) {
+            Some(Kind::StringValue(text)) => text,
+            _ => String::new(),
+        };
+        let urn = match kind(appeal, "resource") {
+            Some(Kind::StructValue(resource)) => text(&resource, "urn"),
+            _ => String::new(),
+        };
+        let what = if urn.is_empty() { String::new() } else { format!(" on {urn}") };
+        let account = text(appeal, "account_id");
+        return format!("{}, role {}{what}", or(&account, "somebody"), or(&text(appeal, "role"), "unknown"));
+    }
+    let who = match request.requester_id.as_str() {
+        "" => or(&request.subject_id, "somebody"),
+        requester if requester == request.subject_id => requester.to_owned(),
+        requester => format!("{requester}, for {}", or(&request.subject_id, "somebody")),
+    };
+    let what = match (request.app_id.as_str(), request.entitlement_id.as_str()) {
+        ("", "") => String::new(),
+        (app, "") => format!(", app {app}"),
+        ("", entitlement) => format!(", entitlement {entitlement}"),
+        (app, entitlement) => format!(", app {app}, entitlement {entitlement}"),
+    };
+    format!("{who}{what}")
+}
+
+fn or(text: &str, other: &str) -> String {
+    if text.is_empty() { other.to_owned() } else { text.to_owned() }
 }
 
 /// What comes of it if nobody ever does anything.

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::simulator::INLINE;
 use crate::pb::countersign::v1::{PolicySource, Trace, policy_source::Policy};
-
-/// What the engine calls a policy without an id.
-const INLINE: &str = "inline";
 
 /// Parts of policies, by their names for people. In the order of their names.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 
 use super::Witness;
 use super::candidate::Candidate;
+use super::solver::Stop;
 use super::stages;
 use crate::expr::{Entitlement, Outcome as Facts};
 use crate::workflow::run::{
@@ -69,6 +70,7 @@ impl Run {
 #[derive(Clone, Copy)]
 pub(super) struct Driver<'w> {
     pub policies: &'w Policies,
+    pub stop: &'w Stop,
 }
 
 impl Driver<'_> {
@@ -81,7 +83,7 @@ impl Driver<'_> {
             machine.step(State::default(), &Event { at: candidate.at, what: Happening::Started });
         run.state = state;
         for _ in 0..ACTS_MAX {
-            if run.state.ended.is_some() {
+            if run.state.ended.is_some() || self.stop.is_set() {
                 break;
             }
             let Some((later, what)) = self.next(&run.state, actor) else { break };

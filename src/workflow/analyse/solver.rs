@@ -1,6 +1,8 @@
 //! Propositional satisfiability with a budget. The only place that names the library that decides it.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use batsat::{Callbacks, SolverInterface, lbool};
 
@@ -18,17 +20,36 @@ pub(super) enum Answer {
     Can,
     /// There is none.
     Never,
-    /// The budget ran out.
+    /// The budget ran out, or nobody wants to know any more.
     Unknown,
+}
+
+/// Says that nobody wants an answer any more. Shared with whoever would want it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// True once `flag` is.
+    pub fn when(flag: Arc<AtomicBool>) -> Stop {
+        Stop(flag)
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Counts decisions.
 struct Budget {
     left: Cell<u64>,
+    stop: Stop,
 }
 
 impl Callbacks for Budget {
     fn stop(&self) -> bool {
+        if self.stop.is_set() {
+            return true;
+        }
         match self.left.get().checked_sub(1) {
             Some(left) => self.left.set(left),
             None => return true,
@@ -45,8 +66,8 @@ pub(super) struct Solver {
 }
 
 impl Solver {
-    pub fn new() -> Solver {
-        let budget = Budget { left: Cell::new(0) };
+    pub fn new(stop: Stop) -> Solver {
+        let budget = Budget { left: Cell::new(0), stop };
         let mut inner = batsat::Solver::new(batsat::SolverOpts::default(), budget);
         let yes = Lit::new(inner.new_var_default(), true);
         inner.add_clause_reuse(&mut vec![yes]);
@@ -122,6 +143,9 @@ impl Solver {
 
     /// Whether all of these can hold together.
     pub fn ask(&mut self, assumptions: &[Lit]) -> Answer {
+        if self.inner.cb().stop.is_set() {
+            return Answer::Unknown;
+        }
         let given = DECISIONS_MAX.min(self.left);
         self.inner.cb().left.set(given);
         let answer = self.inner.solve_limited(assumptions);
@@ -152,7 +176,7 @@ mod tests {
 
     #[test]
     fn questions_are_answered_and_say_what_they_needed() {
-        let mut solver = Solver::new();
+        let mut solver = Solver::new(Stop::default());
         let (a, b, c) = (solver.fresh(), solver.fresh(), solver.fresh());
         solver.at_most_one(&[a, b, c]);
         assert_eq!(solver.ask(&[a]), Answer::Can);
@@ -167,10 +191,20 @@ mod tests {
         assert_eq!((solver.all(&[]), solver.any(&[])), (solver.yes(), solver.no()));
     }
 
+    #[test]
+    fn nothing_is_answered_once_nobody_wants_to_know() {
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut solver = Solver::new(Stop::when(Arc::clone(&flag)));
+        let a = solver.fresh();
+        assert_eq!(solver.ask(&[a, !a]), Answer::Never);
+        flag.store(true, Ordering::Relaxed);
+        assert_eq!((solver.ask(&[a, !a]), solver.ask(&[a])), (Answer::Unknown, Answer::Unknown));
+    }
+
     /// More pigeons than holes: exponential for resolution, so that only the budget ends it.
     #[test]
     fn hard_questions_end_without_an_answer() {
-        let mut solver = Solver::new();
+        let mut solver = Solver::new(Stop::default());
         let holes: Vec<Vec<Lit>> = (0..12).map(|_| (0..11).map(|_| solver.fresh()).collect()).collect();
         for pigeon in &holes {
             solver.clause(pigeon);

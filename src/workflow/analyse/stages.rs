@@ -7,6 +7,7 @@ use chrono::{DateTime, Offset as _};
 
 use super::finding::{Code, Finding};
 use super::solver::Answer;
+use super::solver::Stop;
 use super::theory::Theory;
 use crate::workflow::run::{CHAIN_MAX, Policies, REPLACEMENTS_MAX};
 use crate::workflow::{
@@ -56,7 +57,7 @@ pub(super) fn analyse(sequence: &Sequence, findings: &mut Vec<Finding>) {
 /// Whether the condition is false or fails for every request at every time.
 pub(super) fn never_holds(condition: &Condition) -> bool {
     let Condition::Cel(program) = condition else { return false };
-    let Some((mut theory, pairs)) = Theory::of(&[program.formula()]) else { return false };
+    let Some((mut theory, pairs)) = Theory::of(&[program.formula()], &Stop::default()) else { return false };
     pairs.first().is_some_and(|pair| theory.ask(&[pair.yes]) == Answer::Never)
 }
 

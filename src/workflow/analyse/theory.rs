@@ -9,7 +9,7 @@ mod term;
 
 use std::collections::BTreeMap;
 
-use super::solver::{Answer, Lit, Solver};
+use super::solver::{Answer, Lit, Solver, Stop};
 use crate::expr::{Formula, Relation, Test};
 pub(super) use constant::Constant;
 use constant::Sort;
@@ -35,8 +35,8 @@ pub(super) struct Theory {
 
 impl Theory {
     /// The formulas, each as a pair; `None` if there are too many tests in them.
-    pub fn of(formulas: &[Formula]) -> Option<(Theory, Vec<Pair>)> {
-        let mut theory = Theory { solver: Solver::new(), terms: BTreeMap::new(), tests: 0 };
+    pub fn of(formulas: &[Formula], stop: &Stop) -> Option<(Theory, Vec<Pair>)> {
+        let mut theory = Theory { solver: Solver::new(stop.clone()), terms: BTreeMap::new(), tests: 0 };
         let pairs = formulas.iter().map(|formula| theory.formula(formula)).collect();
         if theory.tests > TESTS_MAX {
             return None;
