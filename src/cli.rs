@@ -5,11 +5,13 @@
 mod audit;
 mod check;
 mod client;
+mod compare;
 mod descriptors;
 mod dev_cert;
 mod export;
 mod healthcheck;
 mod import;
+mod page;
 mod remote;
 mod revisions;
 mod rotate_keys;
@@ -48,6 +50,8 @@ enum Command {
     Check(check::Args),
     /// Make credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// Say what is different between two policies, and what becomes of requests, without a server or with one.
+    Compare(compare::Args),
     /// Write the protos of this build as a descriptor set.
     Descriptors(descriptors::Args),
     /// Make a local authority and a certificate for this machine's own addresses, to try TLS with.
@@ -146,6 +150,7 @@ pub fn run(
         Command::Audit(args) => audit::run(args, env),
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Compare(args) => compare::run(args, env),
         Command::Descriptors(args) => descriptors::run(args),
         Command::DevCert(args) => dev_cert::run(&args),
         Command::Export(args) => export::run(args, env),

@@ -1,7 +1,6 @@
 //! `countersign simulate`: what a policy in a file would do with a request, without a server. The service's own operation on
 //! an empty store in memory; only the reading of the files and the printing are here.
 
-mod page;
 mod print;
 mod sentence;
 
@@ -103,7 +102,7 @@ fn nanos(at: DateTime<Utc>) -> i32 {
 }
 
 /// Prints every violation at its place in the file that it is about.
-fn tell(
+pub(super) fn tell(
     origins: &[(&str, Option<Origin>)],
     violations: impl Iterator<Item = Violation>,
 ) -> Result<Failure, Failure> {

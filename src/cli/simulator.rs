@@ -8,7 +8,10 @@ use super::Failure;
 use super::check::{self, Dialects, Document, Severity};
 use super::terminal::printable;
 use crate::app::{App, Error, Guardian, SystemClock};
-use crate::pb::countersign::v1::{PolicySource, SimulateRequest, SimulateResponse, policy_source::Policy};
+use crate::pb::countersign::v1::{
+    CompareRequest, CompareResponse, PolicyDialect, PolicySource, SimulateRequest, SimulateResponse,
+    policy_source::Policy,
+};
 use crate::policy::guardian::{Compat, Surroundings};
 use crate::store::{self, Location, Options};
 use crate::workflow::Nobody;
@@ -28,6 +31,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Whose policies ids are looked up among, if it is said.
+    pub(super) fn dialect(self) -> Option<PolicyDialect> {
+        Some(match self.dialect? {
+            check::Name::C1 => PolicyDialect::C1,
+            check::Name::Guardian => PolicyDialect::Guardian,
+        })
+    }
+
     /// The policies of a file, as a simulation takes them: the first, and those that it may lead to. What is found in them
     /// and is at least as bad as `shown` is printed.
     ///
@@ -85,5 +96,13 @@ impl Simulator {
     /// As [`App::simulate`].
     pub(super) fn simulate(&self, request: SimulateRequest) -> Result<SimulateResponse, Error> {
         self.runtime.block_on(self.app.simulate(request)).map(|answer| answer.message)
+    }
+
+    /// What the service would answer.
+    ///
+    /// # Errors
+    /// As [`App::compare`].
+    pub(super) fn compare(&self, request: CompareRequest) -> Result<CompareResponse, Error> {
+        self.runtime.block_on(self.app.compare(request)).map(|answer| answer.message)
     }
 }

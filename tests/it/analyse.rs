@@ -3,7 +3,7 @@
 //! happen. `worlds` holds what it says of all requests against every small world.
 
 mod hostile;
-mod worlds;
+pub mod worlds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ fn cases() -> Vec<PathBuf> {
     files
 }
 
-async fn post(server: &Server, target: &str, body: &Value) -> (u16, Value) {
+pub async fn post(server: &Server, target: &str, body: &Value) -> (u16, Value) {
     let answer = http(server.addr, "POST", target, &[], body.to_string().as_bytes()).await;
     (answer.status, answer.json())
 }
 
 /// Without fields that are empty.
-fn pruned(value: Value) -> Value {
+pub fn pruned(value: Value) -> Value {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
         Value::Bool(truth) => !truth,
