@@ -25,7 +25,7 @@ pub(super) fn compare(old: &Approval, new: &Approval, paths: Paths<'_>, changes:
     let mut flag = |code, was: bool, is: bool, direction: Direction, (set, unset): (&str, &str)| {
         if was != is {
             let change = Change::new(code, paths, if is { set } else { unset }).towards(direction);
-            changes.push(change.from_to(was.to_string(), is.to_string()));
+            changes.push(change.with_values(was.to_string(), is.to_string()));
         }
     };
     let (was, is) = (*allow_self_approval, new.allow_self_approval);
@@ -64,7 +64,7 @@ fn asked(old: &[Source], new: &[Source], paths: Paths<'_>, changes: &mut Vec<Cha
             continue;
         }
         let change = Change::new(code, paths, message).towards(widening(old, new));
-        changes.push(change.from_to(words::sources(old), words::sources(new)));
+        changes.push(change.with_values(words::sources(old), words::sources(new)));
     }
 }
 
@@ -100,7 +100,7 @@ fn when_nobody(old: Nobody, new: Nobody, paths: Paths<'_>, changes: &mut Vec<Cha
     };
     let message = "something else happens if nobody is found";
     let change = Change::new(Code::NobodyChanged, paths, message).towards(direction);
-    changes.push(change.from_to(old.to_string(), new.to_string()));
+    changes.push(change.with_values(old.to_string(), new.to_string()));
 }
 
 fn handing_over(old: &Reassignment, new: &Reassignment, paths: Paths<'_>, changes: &mut Vec<Change>) {
@@ -110,7 +110,7 @@ fn handing_over(old: &Reassignment, new: &Reassignment, paths: Paths<'_>, change
     let direction = widening_of_reassignment(old, new);
     let message = "other rules say whether and to whom an approver may hand over";
     let change = Change::new(Code::ReassignmentChanged, paths, message).towards(direction);
-    changes.push(change.from_to(reassignment(old), reassignment(new)));
+    changes.push(change.with_values(reassignment(old), reassignment(new)));
 }
 
 fn widening_of_reassignment(old: &Reassignment, new: &Reassignment) -> Direction {
@@ -153,7 +153,7 @@ fn step_up(old: Option<&str>, new: Option<&str>, paths: Paths<'_>, changes: &mut
         _ => return,
     };
     let change = Change::new(Code::StepUpChanged, paths, message).towards(direction);
-    changes.push(change.from_to(old.unwrap_or_default(), new.unwrap_or_default()));
+    changes.push(change.with_values(old.unwrap_or_default(), new.unwrap_or_default()));
 }
 
 fn escalations(
@@ -168,11 +168,11 @@ fn escalations(
         (None, None) => {}
         (None, Some(new)) => {
             let message = "something happens when nobody answers";
-            changes.push(Change::new(Code::EscalationAdded, paths, message).from_to("", whole(new)));
+            changes.push(Change::new(Code::EscalationAdded, paths, message).with_values("", whole(new)));
         }
         (Some(old), None) => {
             let message = "nothing happens any more when nobody answers";
-            changes.push(Change::new(Code::EscalationRemoved, paths, message).from_to(whole(old), ""));
+            changes.push(Change::new(Code::EscalationRemoved, paths, message).with_values(whole(old), ""));
         }
         (Some(old), Some(new)) => escalation(old, new, paths, changes),
     }
@@ -183,15 +183,15 @@ fn escalation(old: &Escalation, new: &Escalation, paths: Paths<'_>, changes: &mu
     if *after != new.after {
         let (was, is) = (words::duration(*after), words::duration(new.after));
         let message = format!("it escalates after {is} instead of {was}");
-        changes.push(Change::new(Code::EscalationTimeChanged, paths, message).from_to(was, is));
+        changes.push(Change::new(Code::EscalationTimeChanged, paths, message).with_values(was, is));
     }
     if *to != new.to {
         let message = "something else happens when nobody answers";
         let change = Change::new(Code::EscalationTargetChanged, paths, message);
-        changes.push(change.from_to(words::target(to), words::target(&new.to)));
+        changes.push(change.with_values(words::target(to), words::target(&new.to)));
     }
     if *comment != new.comment {
         let message = "another comment is posted when it escalates";
-        changes.push(Change::new(Code::MessageChanged, paths, message).from_to(comment, &new.comment));
+        changes.push(Change::new(Code::MessageChanged, paths, message).with_values(comment, &new.comment));
     }
 }

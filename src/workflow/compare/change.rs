@@ -260,7 +260,7 @@ impl Change {
     }
 
     /// With what was there and what is.
-    pub(super) fn from_to(self, before: impl Into<String>, after: impl Into<String>) -> Change {
+    pub(super) fn with_values(self, before: impl Into<String>, after: impl Into<String>) -> Change {
         Change { before: before.into(), after: after.into(), ..self }
     }
 

@@ -24,7 +24,8 @@ pub(super) fn compare(
         direction => (direction, told(direction)),
     };
     let message = format!("{sentence} {told}");
-    let change = Change::new(code, paths, message).towards(direction).from_to(before.text(), after.text());
+    let change =
+        Change::new(code, paths, message).towards(direction).with_values(before.text(), after.text());
     changes.push(change.shown_by(relation));
 }
 

@@ -26,7 +26,7 @@ pub(super) fn compare(before: &Workflow, after: &Workflow, changes: &mut Vec<Cha
 fn differ<T: Serialize>(code: Code, path: &str, message: &str, values: (&T, &T), changes: &mut Vec<Change>) {
     let (was, is) = (written(values.0), written(values.1));
     if was != is {
-        changes.push(Change::new(code, (path, path), message).from_to(was, is));
+        changes.push(Change::new(code, (path, path), message).with_values(was, is));
     }
 }
 
@@ -63,7 +63,7 @@ fn entry(old: &Entry, new: &Entry, changes: &mut Vec<Change>) {
             "no more steps come from elsewhere"
         };
         let change = Change::new(Code::CustomStepsChanged, ("custom_steps", "custom_steps"), message);
-        changes.push(change.from_to(more_steps.to_string(), new.more_steps.to_string()));
+        changes.push(change.with_values(more_steps.to_string(), new.more_steps.to_string()));
     }
     let message = "requests get other labels";
     let values = (self::labels(labels), self::labels(&new.labels));
@@ -109,7 +109,7 @@ fn lifetimes(old: &Lifetime, new: &Lifetime, changes: &mut Vec<Change>) {
             (_, false) => "nobody may ask for another user any more",
         };
         let change = Change::new(code, (path, path), message).towards(Direction::of_flag(was, is));
-        changes.push(change.from_to(was.to_string(), is.to_string()));
+        changes.push(change.with_values(was.to_string(), is.to_string()));
     }
     let message = "access may be asked for again at another time before its end";
     let path = "appeal.allow_active_access_extension_in";
@@ -133,19 +133,19 @@ fn requirements(old: &[Requirement], new: &[Requirement], changes: &mut Vec<Chan
         let Some((m, other)) = pairing.after_of(n).and_then(|m| Some((m, new.get(m)?))) else {
             let message = "what else happens once a request was approved is no more";
             let change = Change::new(Code::RequirementRemoved, (&one.place, ""), message);
-            changes.push(change.from_to(text(&was, n), ""));
+            changes.push(change.with_values(text(&was, n), ""));
             continue;
         };
         if text(&was, n) != text(&is, m) {
             let message = "something else happens once a request was approved, or in other cases";
             let change = Change::new(Code::RequirementChanged, (&one.place, &other.place), message);
-            changes.push(change.from_to(text(&was, n), text(&is, m)));
+            changes.push(change.with_values(text(&was, n), text(&is, m)));
         }
     }
     for m in pairing.added(new.len()) {
         let Some(one) = new.get(m) else { continue };
         let message = "something else happens, too, once a request was approved";
         let change = Change::new(Code::RequirementAdded, ("", &one.place), message);
-        changes.push(change.from_to("", text(&is, m)));
+        changes.push(change.with_values("", text(&is, m)));
     }
 }

@@ -133,26 +133,26 @@ impl<'w> Rules<'w> {
             else {
                 let message = format!("the rule that led to {} is no more", words::destination(&old.to));
                 let change = Change::new(Code::RuleRemoved, (&old.place, ""), message);
-                found.push(change.from_to(old.condition.text(), ""));
+                found.push(change.with_values(old.condition.text(), ""));
                 continue;
             };
             if !kept.contains(&(n, m)) {
                 let message = "the rule has another place in the order";
                 let change = Change::new(Code::RuleMoved, (&old.place, &new.place), message);
-                found.push(change.from_to((n + 1).to_string(), (m + 1).to_string()));
+                found.push(change.with_values((n + 1).to_string(), (m + 1).to_string()));
             }
             self.condition(old, new, (n, count + m), found);
             if self.was.get(n) != self.is.get(m) {
                 let (from, to) = (words::destination(&old.to), words::destination(&new.to));
                 let message = format!("requests that the rule decides go to {to} instead of {from}");
                 let change = Change::new(Code::RuleTargetChanged, (&old.place, &new.place), message);
-                found.push(change.from_to(from, to));
+                found.push(change.with_values(from, to));
             }
         }
         for new in pairing.added(others).into_iter().filter_map(|m| self.after.routes.get(m)) {
             let message = format!("a new rule leads to {}", words::destination(&new.to));
             let change = Change::new(Code::RuleAdded, ("", &new.place), message);
-            found.push(change.from_to("", new.condition.text()));
+            found.push(change.with_values("", new.condition.text()));
         }
     }
 
@@ -174,7 +174,7 @@ impl<'w> Rules<'w> {
         let paths = (format!("{}.condition", old.place), format!("{}.condition", new.place));
         let message = format!("the condition {}", told(direction));
         let change = Change::new(code, (&paths.0, &paths.1), message).towards(direction);
-        let change = change.from_to(old.condition.text(), new.condition.text());
+        let change = change.with_values(old.condition.text(), new.condition.text());
         found.push(change.shown_by(relation));
     }
 
@@ -215,5 +215,5 @@ fn baseline(before: &Workflow, after: &Workflow) -> Change {
     };
     let (from, to) = (words::destination(&before.baseline), words::destination(&after.baseline));
     let message = format!("requests that no rule decides go to {to} instead of {from}");
-    Change::new(Code::BaselineChanged, (&path(before), &path(after)), message).from_to(from, to)
+    Change::new(Code::BaselineChanged, (&path(before), &path(after)), message).with_values(from, to)
 }

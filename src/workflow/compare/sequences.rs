@@ -141,13 +141,13 @@ pub(super) fn compare(before: &Workflow, after: &Workflow, matched: &Matched, ch
         let Some((now, new)) = now.and_then(|now| Some((now, after.sequences.get(now)?))) else {
             let message = format!("the steps {key} are no more");
             let change = Change::new(Code::SequenceRemoved, (&path, ""), message);
-            changes.push(change.from_to(steps::listed(&old.stages), ""));
+            changes.push(change.with_values(steps::listed(&old.stages), ""));
             continue;
         };
         if key != now {
             let message = format!("the steps {key} are called {now} now");
             let change = Change::new(Code::SequenceRenamed, (&path, &sequence_path(after, now)), message);
-            changes.push(change.towards(super::Direction::Same).from_to(key, now));
+            changes.push(change.towards(super::Direction::Same).with_values(key, now));
         }
         steps::compare(&old.stages, &new.stages, changes);
     }
@@ -156,6 +156,6 @@ pub(super) fn compare(before: &Workflow, after: &Workflow, matched: &Matched, ch
         let Some(new) = after.sequences.get(key) else { continue };
         let message = format!("the steps {key} are new");
         let change = Change::new(Code::SequenceAdded, ("", &sequence_path(after, key)), message);
-        changes.push(change.from_to("", steps::listed(&new.stages)));
+        changes.push(change.with_values("", steps::listed(&new.stages)));
     }
 }

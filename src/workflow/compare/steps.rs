@@ -39,18 +39,18 @@ pub(super) fn compare(before: &[Stage], after: &[Stage], changes: &mut Vec<Chang
         let Some((m, new)) = pairing.after_of(n).and_then(|m| Some((m, after.get(m)?))) else {
             let message = format!("the {} is no more", words::kind(&old.stage.work));
             let change = Change::new(Code::StepRemoved, (&old.stage.place, ""), message);
-            changes.push(change.from_to(words::step(old.stage), ""));
+            changes.push(change.with_values(words::step(old.stage), ""));
             continue;
         };
         let paths = (old.stage.place.as_str(), new.stage.place.as_str());
         if old.group != new.group {
             let message = format!("the step belongs to the stage {} instead of {}", new.group, old.group);
             let change = Change::new(Code::StepMoved, paths, message);
-            changes.push(change.from_to(old.group, new.group));
+            changes.push(change.with_values(old.group, new.group));
         } else if !kept.contains(&(n, m)) {
             let message = "the step has another place in the order";
             let change = Change::new(Code::StepMoved, paths, message);
-            changes.push(change.from_to((n + 1).to_string(), (m + 1).to_string()));
+            changes.push(change.with_values((n + 1).to_string(), (m + 1).to_string()));
         }
         if old.content != new.content || old.stage.name != new.stage.name {
             step(old.stage, new.stage, changes);
@@ -59,7 +59,7 @@ pub(super) fn compare(before: &[Stage], after: &[Stage], changes: &mut Vec<Chang
     for new in pairing.added(after.len()).into_iter().filter_map(|m| after.get(m)) {
         let message = format!("the {} is new", words::kind(&new.stage.work));
         let change = Change::new(Code::StepAdded, ("", &new.stage.place), message);
-        changes.push(change.from_to("", words::step(new.stage)));
+        changes.push(change.with_values("", words::step(new.stage)));
     }
 }
 
@@ -175,7 +175,7 @@ fn step(old: &Stage, new: &Stage, changes: &mut Vec<Change>) {
     if *name != new.name {
         let message = format!("the step {name} is called {} now", new.name);
         let change = Change::new(Code::StepRenamed, paths, message);
-        changes.push(change.from_to(name, &new.name));
+        changes.push(change.with_values(name, &new.name));
     }
     step_when(when.as_ref(), new.when.as_ref(), paths, changes);
     if *may_fail != new.may_fail {
@@ -186,7 +186,7 @@ fn step(old: &Stage, new: &Stage, changes: &mut Vec<Change>) {
         };
         let change = Change::new(Code::AllowFailedChanged, paths, message);
         let direction = Direction::of_flag(*may_fail, new.may_fail);
-        changes.push(change.towards(direction).from_to(may_fail.to_string(), new.may_fail.to_string()));
+        changes.push(change.towards(direction).with_values(may_fail.to_string(), new.may_fail.to_string()));
     }
     works(work, &new.work, paths, changes);
 }
@@ -209,12 +209,12 @@ fn step_when(
         (None, Some(new)) => {
             let message = "the step takes part only if a condition holds";
             let change = Change::new(Code::WhenChanged, (paths.0, &to), message);
-            changes.push(change.towards(Direction::NarrowerOrSame).from_to("", new.text()));
+            changes.push(change.towards(Direction::NarrowerOrSame).with_values("", new.text()));
         }
         (Some(old), None) => {
             let message = "the step always takes part, whatever was its condition before";
             let change = Change::new(Code::WhenChanged, (&from, paths.1), message);
-            changes.push(change.towards(Direction::WiderOrSame).from_to(old.text(), ""));
+            changes.push(change.towards(Direction::WiderOrSame).with_values(old.text(), ""));
         }
     }
 }
@@ -222,7 +222,7 @@ fn step_when(
 fn works(old: &Work, new: &Work, paths: (&str, &str), changes: &mut Vec<Change>) {
     let mut note = |code, message: &str, from: &str, to: &str| {
         if from != to {
-            changes.push(Change::new(code, paths, message).from_to(from, to));
+            changes.push(Change::new(code, paths, message).with_values(from, to));
         }
     };
     match (old, new) {
@@ -279,7 +279,7 @@ fn automatic(
     if was != is {
         let (from, to) = below("rejection_reason");
         let message = "the requester is told another reason";
-        changes.push(Change::new(Code::RejectionReasonChanged, (&from, &to), message).from_to(was, is));
+        changes.push(Change::new(Code::RejectionReasonChanged, (&from, &to), message).with_values(was, is));
     }
 }
 
@@ -295,25 +295,25 @@ fn wait(old: &Wait, new: &Wait, paths: (&str, &str), changes: &mut Vec<Change>) 
             if timeout != new_timeout {
                 let (from, to) = (words::limit(*timeout), words::limit(*new_timeout));
                 let message = format!("the step waits {to} instead of {from}");
-                changes.push(Change::new(Code::TimeoutChanged, paths, message).from_to(from, to));
+                changes.push(Change::new(Code::TimeoutChanged, paths, message).with_values(from, to));
             }
         }
         _ => {
             let (from, to) = (words::wait(old), words::wait(new));
             if from != to {
                 let message = "the step waits for something else";
-                changes.push(Change::new(Code::WaitChanged, paths, message).from_to(from, to));
+                changes.push(Change::new(Code::WaitChanged, paths, message).with_values(from, to));
             }
         }
     }
     if *name != new.name {
         let message = "the step is called otherwise";
-        changes.push(Change::new(Code::StepRenamed, paths, message).from_to(name, &new.name));
+        changes.push(Change::new(Code::StepRenamed, paths, message).with_values(name, &new.name));
     }
     let comments =
         [(comment_on_first_wait, &new.comment_on_first_wait), (comment_on_timeout, &new.comment_on_timeout)];
     for (was, is) in comments.into_iter().filter(|(was, is)| was != is) {
         let message = "another comment is posted";
-        changes.push(Change::new(Code::MessageChanged, paths, message).from_to(was, is));
+        changes.push(Change::new(Code::MessageChanged, paths, message).with_values(was, is));
     }
 }

@@ -80,8 +80,9 @@ fn mutants(document: &Value) -> Vec<Value> {
                     rest.remove(n);
                     Value::from(rest)
                 });
-                let twice =
-                    items.last().map(|last| Value::from([items.as_slice(), &[last.clone()]].concat()));
+                let twice = items
+                    .last()
+                    .map(|last| Value::from([items.as_slice(), std::slice::from_ref(last)].concat()));
                 fewer.chain(twice).collect()
             }
             Value::Object(fields) => {
