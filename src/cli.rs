@@ -5,6 +5,7 @@
 mod audit;
 mod check;
 mod client;
+mod compare;
 mod descriptors;
 mod dev_cert;
 mod draw;
@@ -13,6 +14,7 @@ mod entries;
 mod export;
 mod healthcheck;
 mod import;
+mod page;
 mod per_dialect;
 mod remote;
 mod revisions;
@@ -52,6 +54,8 @@ enum Command {
     Check(check::Args),
     /// Make, list and revoke credentials for programs that fetch their tokens at /auth/v1/token.
     Client(client::Args),
+    /// Say what is different between two policies, and what becomes of requests, without a server or with one.
+    Compare(compare::Args),
     /// Write the protos of this build as a descriptor set.
     Descriptors(descriptors::Args),
     /// Make a local authority and a certificate for this machine's own addresses, to try TLS with.
@@ -152,6 +156,7 @@ pub fn run(
         Command::Audit(args) => audit::run(args, env),
         Command::Check(args) => check::run(args, env),
         Command::Client(args) => client::run(args),
+        Command::Compare(args) => compare::run(args, env),
         Command::Descriptors(args) => descriptors::run(args),
         Command::DevCert(args) => dev_cert::run(&args),
         Command::Draw(args) => drawing::run(args, env),

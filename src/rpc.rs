@@ -6,6 +6,7 @@ mod analyzer;
 mod audit;
 mod call;
 pub mod codec;
+mod comparer;
 mod guardian;
 mod policies;
 mod raystack;
@@ -18,6 +19,7 @@ mod validate;
 
 pub use analyzer::AnalyzerService;
 pub use audit::AuditService;
+pub use comparer::ComparerService;
 pub use guardian::GuardianService;
 pub use policies::PolicyService;
 pub use raystack::RaystackGuardianService;

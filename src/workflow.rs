@@ -10,6 +10,7 @@
 
 pub mod analyse;
 mod approval;
+pub mod compare;
 mod email;
 mod entry;
 mod requirement;

@@ -1,6 +1,6 @@
 //! What policies do for every request. Reads policies; writes nothing, calls nobody.
 
-mod witness;
+pub(super) mod witness;
 
 use super::page::Call;
 use super::simulate::Prepared;

@@ -13,7 +13,7 @@ use crate::policy::{Path, Report};
 use crate::workflow::run::{AppealMachine, Happening, Machine, Policies, Trace, simulate, simulate_appeal};
 use crate::workflow::world::{Directory, Request};
 use chrono::{DateTime, TimeDelta, Utc};
-pub(super) use source::Prepared;
+pub(super) use source::{Prepared, key};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -183,7 +183,7 @@ impl App {
     }
 
     /// The time, for calls that name none.
-    fn time(&self) -> DateTime<Utc> {
+    pub(super) fn time(&self) -> DateTime<Utc> {
         let now = self.clock.now();
         DateTime::from_timestamp(now.seconds, u32::try_from(now.nanos).unwrap_or(0)).unwrap_or_default()
     }

@@ -31,6 +31,7 @@ const TABLE: &[(&str, Access)] = &[
     ("/c1.api.policy.v1.PolicyValidate/ValidateCEL", READ),
     ("/countersign.v1.Analyzer/Analyze", READ),
     ("/countersign.v1.Audit/List", AUDIT),
+    ("/countersign.v1.Comparer/Compare", READ),
     ("/countersign.v1.Revisions/Get", READ),
     ("/countersign.v1.Revisions/List", READ),
     ("/countersign.v1.Revisions/Rollback", WRITE),

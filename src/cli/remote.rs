@@ -49,7 +49,7 @@ pub(super) struct Args {
 }
 
 /// How to be let in.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Credentials {
     /// The bearer token to be known by; other users of the machine see arguments, so rather set the variable [env:
     /// COUNTERSIGN_TOKEN].

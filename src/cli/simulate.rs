@@ -1,7 +1,6 @@
 //! `countersign simulate`: what a policy would do with a request, in a file without a server or stored on one. Only the reading
 //! of the files and the printing are here.
 
-mod page;
 mod print;
 mod sentence;
 
@@ -129,7 +128,7 @@ fn nanos(at: DateTime<Utc>) -> i32 {
 }
 
 /// Prints every violation at its place in the file that it is about.
-fn tell(
+pub(super) fn tell(
     origins: &[(&str, Option<Origin>)],
     violations: impl Iterator<Item = Violation>,
 ) -> Result<Failure, Failure> {

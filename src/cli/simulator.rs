@@ -12,11 +12,13 @@ use super::draw::Subject;
 use super::remote::{self, Remote};
 use super::terminal::printable;
 use crate::pb::c1::api::policy::v1::Policy as C1Policy;
-use crate::pb::countersign::v1::{PolicySource, SimulateRequest, SimulateResponse, policy_source::Policy};
+use crate::pb::countersign::v1::{
+    PolicyDialect, PolicySource, SimulateRequest, SimulateResponse, policy_source::Policy,
+};
 use crate::policy::guardian::{self, Compat, Lint, Surroundings};
 use crate::policy::{Violation, c1};
 use crate::workflow::Nobody;
-use local::Local;
+pub(super) use local::Local;
 use server::Server;
 
 /// What a simulation calls a policy without an id.
@@ -73,6 +75,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Whose policies ids are looked up among, if it is said.
+    pub(super) fn dialect(self) -> Option<PolicyDialect> {
+        Some(match self.dialect? {
+            check::Name::C1 => PolicyDialect::C1,
+            check::Name::Guardian => PolicyDialect::Guardian,
+        })
+    }
+
     /// The policies of a file, as a simulation takes them: the first, and those that it may lead to. What is found in them
     /// and is at least as bad as `shown` is printed.
     ///

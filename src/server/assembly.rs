@@ -14,6 +14,7 @@ use crate::pb;
 use crate::pb::c1::api::policy::v1 as c1;
 use crate::pb::countersign::v1::analyzer_server::AnalyzerServer;
 use crate::pb::countersign::v1::audit_server::AuditServer;
+use crate::pb::countersign::v1::comparer_server::ComparerServer;
 use crate::pb::countersign::v1::revisions_server::RevisionsServer;
 use crate::pb::countersign::v1::simulator_server::SimulatorServer;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_server::GuardianServiceServer;
@@ -152,6 +153,7 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     let raystack = RaystackServer::new(rpc::RaystackGuardianService::new(Arc::clone(app)));
     let simulator = SimulatorServer::new(rpc::SimulatorService::new(Arc::clone(app)));
     let analyzer = AnalyzerServer::new(rpc::AnalyzerService::new(Arc::clone(app)));
+    let comparer = ComparerServer::new(rpc::ComparerService::new(Arc::clone(app)));
     let revisions = RevisionsServer::new(rpc::RevisionService::new(Arc::clone(app)));
     let audit = AuditServer::new(rpc::AuditService::new(Arc::clone(app)));
     Routes::default()
@@ -163,6 +165,7 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
         .add_service(raystack.max_decoding_message_size(message_max_bytes))
         .add_service(simulator.max_decoding_message_size(message_max_bytes))
         .add_service(analyzer.max_decoding_message_size(message_max_bytes))
+        .add_service(comparer.max_decoding_message_size(message_max_bytes))
         .add_service(revisions.max_decoding_message_size(message_max_bytes))
         .add_service(audit.max_decoding_message_size(message_max_bytes))
 }

@@ -16,13 +16,16 @@ mod invariants;
 mod outcomes;
 mod paths;
 mod people;
+mod relation;
 mod rules;
 mod solver;
 mod stages;
 mod theory;
 
+pub(super) use appeals::constant;
 pub use finding::{Code, Finding, Severity};
 pub use invariants::Invariant;
+pub use relation::{Conditions, Exists, Relation, Ways};
 pub use solver::Stop;
 
 use super::Workflow;
@@ -106,7 +109,7 @@ pub fn analyse_appeals(workflow: &Workflow) -> Vec<Finding> {
 }
 
 /// The field path of a sequence, which is that of its first stage without what is below it.
-fn sequence_path(workflow: &Workflow, key: &str) -> String {
+pub(super) fn sequence_path(workflow: &Workflow, key: &str) -> String {
     let stages = workflow.sequences.get(key).map(|sequence| sequence.stages.as_slice());
     let place = stages.and_then(|stages| stages.first()).map(|stage| stage.place.as_str());
     let place = place.and_then(|place| place.rsplit_once(".steps[")).map(|(sequence, _)| sequence);

@@ -8,7 +8,7 @@ mod confirm;
 mod hostile;
 mod runs;
 mod small;
-mod worlds;
+pub mod worlds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// Without fields that are empty.
-fn pruned(value: Value) -> Value {
+pub fn pruned(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(pruned).collect(),
         Value::Object(fields) => {

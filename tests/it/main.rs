@@ -15,6 +15,8 @@ mod audit;
 mod auth;
 mod browser;
 mod check;
+mod compare;
+mod compare_command;
 mod config;
 mod differential;
 mod disk;

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prost_types::{Duration, Timestamp};
 
 /// The whole witness.
-pub(super) fn message(witness: &Witness) -> pb::Witness {
+pub(in super::super) fn message(witness: &Witness) -> pb::Witness {
     pb::Witness {
         request: Some(request(&witness.request)),
         directory: Some(directory(&witness.directory)),

@@ -40,7 +40,7 @@ pub(in super::super) enum Prepared {
 }
 
 /// What makes two sources the same.
-pub(super) fn key(source: &pb::PolicySource, request: &pb::Request) -> Vec<u8> {
+pub(in super::super) fn key(source: &pb::PolicySource, request: &pb::Request) -> Vec<u8> {
     let steps = request.appeal.as_ref().map(|appeal| appeal.custom_steps.clone()).unwrap_or_default();
     let steps = pb::Appeal { custom_steps: steps, ..pb::Appeal::default() };
     let mut key = source.encode_length_delimited_to_vec();
@@ -50,7 +50,7 @@ pub(super) fn key(source: &pb::PolicySource, request: &pb::Request) -> Vec<u8> {
 
 impl Prepared {
     /// Refuses a request that the policy cannot run, and tells the appeal what is the policy's own.
-    pub(super) fn check_request(
+    pub(in super::super) fn check_request(
         &self,
         report: &mut Report,
         at: &Path<'_>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Page, Tone};
 use super::sentence;
+use crate::cli::page::{Page, Tone};
 use crate::pb::countersign::v1::{
     AppealTrace, Hop, Occurrence, RequirementTried, RuleTried, RuleValue, Stage, Trace,
 };

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use prost_types::Timestamp;
 
-use super::page::Tone;
+use crate::cli::page::Tone;
 use crate::pb::countersign::v1::{
     Approver, Ending, Excluded, Hop, Idle, Outcome, OutcomeKind, Request, Required, SourceTried,
 };

@@ -1,4 +1,4 @@
-//! The service's own simulation, on an empty store in memory.
+//! The service's own simulations and comparisons, on an empty store in memory.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::{Refused, Settings};
 use crate::app::{App, Error, Guardian, SystemClock};
 use crate::cli::Failure;
 use crate::cli::terminal::printable;
-use crate::pb::countersign::v1::{SimulateRequest, SimulateResponse};
+use crate::pb::countersign::v1::{CompareRequest, CompareResponse, SimulateRequest, SimulateResponse};
 use crate::store::{self, Location, Options};
 
 /// The operations, and what they run on.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(in crate::cli) struct Local {
     runtime: Runtime,
     app: App,
 }
@@ -21,7 +21,7 @@ pub(super) struct Local {
 impl Local {
     /// # Errors
     /// If the system gives no threads or no randomness.
-    pub(super) fn open(settings: Settings) -> Result<Local, Failure> {
+    pub(in crate::cli) fn open(settings: Settings) -> Result<Local, Failure> {
         let store = store::open(Options::new(Location::Memory)).map_err(Failure::failed)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         let clock = Arc::new(SystemClock::default());
@@ -41,5 +41,13 @@ impl Local {
             Err(Error::Invalid(violations)) => Err(Refused::Invalid(violations.iter().cloned().collect())),
             Err(error) => Err(Refused::Failed(printable(&error.to_string()))),
         }
+    }
+
+    /// What the service would answer.
+    ///
+    /// # Errors
+    /// As [`App::compare`].
+    pub(in crate::cli) fn compare(&self, request: CompareRequest) -> Result<CompareResponse, Error> {
+        self.runtime.block_on(self.app.compare(request)).map(|answer| answer.message)
     }
 }

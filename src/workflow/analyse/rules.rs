@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::candidate::Candidate;
 use super::finding::{Code, Finding};
+use super::relation::formula;
 use super::solver::{Answer, Lit};
 use super::theory::{Pair, Theory};
 use super::{TRIES_MAX, Witness};
@@ -28,11 +29,7 @@ pub(super) struct Rules<'w> {
 
 /// The formulas of the rules, in their order.
 pub(super) fn formulas(workflow: &Workflow) -> Vec<Formula> {
-    let formula = |route: &Route| match &route.condition {
-        Condition::Cel(program) => program.formula(),
-        Condition::Guardian(_) => Formula::Test(crate::expr::Test::opaque(route.condition.text().to_owned())),
-    };
-    workflow.routes.iter().map(formula).collect()
+    workflow.routes.iter().map(|route| formula(&route.condition)).collect()
 }
 
 impl<'w> Rules<'w> {
@@ -270,14 +267,7 @@ impl<'w> Rules<'w> {
             if confirm(self, &candidate) {
                 return Some(candidate);
             }
-            if guesses.is_empty() {
-                return None;
-            }
-            let again = self.theory.solver.fresh();
-            let mut other: Vec<Lit> = guesses.iter().map(|guess| !*guess).collect();
-            other.push(!again);
-            self.theory.solver.clause(&other);
-            all.push(again);
+            all.push(self.theory.otherwise(&guesses)?);
         }
         None
     }

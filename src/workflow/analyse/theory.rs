@@ -67,6 +67,18 @@ impl Theory {
         literals.map(|literal| if self.solver.holds(literal) { literal } else { !literal }).collect()
     }
 
+    /// Something to assume beside, by which not all of these guesses are made again; `None` if there are none.
+    pub fn otherwise(&mut self, guesses: &[Lit]) -> Option<Lit> {
+        if guesses.is_empty() {
+            return None;
+        }
+        let again = self.solver.fresh();
+        let mut other: Vec<Lit> = guesses.iter().map(|guess| !*guess).collect();
+        other.push(!again);
+        self.solver.clause(&other);
+        Some(again)
+    }
+
     fn formula(&mut self, formula: &Formula) -> Pair {
         let (yes, no) = (self.solver.yes(), self.solver.no());
         match formula {

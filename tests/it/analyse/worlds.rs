@@ -14,10 +14,10 @@ use countersign::workflow::{Condition, Destination, Route, Workflow};
 const CASES: u64 = 4000;
 
 /// A sequence of numbers that looks random and is the same on every machine.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +25,7 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % sides
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
     }
 }
@@ -105,7 +105,7 @@ const FIELDS: [(&[&str], usize); 7] = [
     ),
 ];
 
-fn condition(dice: &mut Dice, fields: &[usize], depth: u64) -> String {
+pub fn condition(dice: &mut Dice, fields: &[usize], depth: u64) -> String {
     let below = |dice: &mut Dice| condition(dice, fields, depth - 1);
     match if depth == 0 { 0 } else { dice.roll(8) } {
         1 | 2 => format!("({} && {})", below(dice), below(dice)),
@@ -162,7 +162,7 @@ impl Directory for Apps {
 }
 
 /// Calls `with` for every combination of values of the fields.
-fn each_world(fields: &[usize], mut with: impl FnMut(&Evaluation<'_>, &[usize])) {
+pub fn each_world(fields: &[usize], mut with: impl FnMut(&Evaluation<'_>, &[usize])) {
     let mut used: Vec<usize> = fields.to_vec();
     used.sort_unstable();
     used.dedup();

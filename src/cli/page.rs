@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::cli::terminal::printable;
+use super::terminal::printable;
 
 /// Columns of one level of indent.
 const INDENT_COLUMNS: usize = 2;
