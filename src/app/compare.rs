@@ -49,7 +49,7 @@ impl App {
         let before = self.side(&mut report, &before_at, request.before.as_ref()).await?;
         let after = self.side(&mut report, &after_at, request.after.as_ref()).await?;
         let given = request.directory.clone().unwrap_or_default();
-        let directory = Arc::new(world::directory(&mut report, &root.field("directory"), &given));
+        let directory = Arc::new(world::directory(&mut report, &root.field("directory"), given));
         let at = time(&mut report, &root.field("at"), request.at.as_ref()).unwrap_or_else(|| self.time());
         let examples = examples_max(&mut report, &root.field("examplesMax"), request.examples_max);
         if let (Some(before), Some(after)) = (&before, &after) {

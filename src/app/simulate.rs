@@ -10,6 +10,7 @@ use super::world::{self, time};
 use super::{Answer, App, Error, error::invalid};
 use crate::pb::countersign::v1 as pb;
 use crate::policy::{Path, Report};
+use crate::workflow::Condition;
 use crate::workflow::run::{AppealMachine, Happening, Machine, Policies, Trace, simulate, simulate_appeal};
 use crate::workflow::world::{Directory, Request};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -27,6 +28,12 @@ pub const CASES_MAX: usize = 1000;
 const ANSWERS_WAITING_MAX: usize = 16;
 /// How many cases are simulated at a time, before others get the processor.
 const CASES_AT_ONCE: usize = 16;
+
+/// How large the world of a simulation is, and how much happens in it, that runs where the call came in.
+const SMALL_MAX_ENTRIES: usize = 128;
+/// What all the conditions of its policies may cost at most, in units of expressions. That is reckoned for the largest directory
+/// there can be; a small one costs a small part of it.
+const SMALL_MAX_UNITS: u64 = 500_000;
 
 /// One simulation, ready to run.
 #[derive(Debug)]
@@ -71,13 +78,15 @@ impl App {
             .prepare_one(
                 &request.policy.unwrap_or_default(),
                 &request.request.unwrap_or_default(),
-                &request.directory.unwrap_or_default(),
+                request.directory.unwrap_or_default(),
                 request.at.as_ref(),
                 &request.happenings,
             )
             .await?;
         let run = Run { assume, dry_run, ..run };
-        let trace = self.compute.run(move |stop| trace::message(&run.trace(&directory, stop))).await?;
+        let small = run.is_small(&directory);
+        let trace = move |stop: &Arc<AtomicBool>| trace::message(run.trace(&directory, stop));
+        let trace = self.compute.run_if_large(small, trace).await?;
         Ok(pb::SimulateResponse { trace: Some(trace) }.into())
     }
 
@@ -93,12 +102,14 @@ impl App {
             .prepare_one(
                 &request.policy.unwrap_or_default(),
                 &request.request.unwrap_or_default(),
-                &request.directory.unwrap_or_default(),
+                request.directory.unwrap_or_default(),
                 request.at.as_ref(),
                 &request.happenings,
             )
             .await?;
-        let answer = self.compute.run(move |stop| trace::short(&run.trace(&directory, stop))).await?;
+        let small = run.is_small(&directory);
+        let answer = move |stop: &Arc<AtomicBool>| trace::short(&run.trace(&directory, stop));
+        let answer = self.compute.run_if_large(small, answer).await?;
         Ok(answer.into())
     }
 
@@ -115,7 +126,7 @@ impl App {
             return Err(invalid("cases", "CASES_COUNT", message));
         }
         let given = request.directory.clone().unwrap_or_default();
-        let directory = world::directory(&mut report, &root.field("directory"), &given);
+        let directory = world::directory(&mut report, &root.field("directory"), given);
         let at = time(&mut report, &root.field("at"), request.at.as_ref()).unwrap_or_else(|| self.time());
         let mut read = Reading { app: self, report, directory: &directory, at, known: BTreeMap::new() };
         let mut runs = Vec::with_capacity(count);
@@ -164,7 +175,7 @@ impl App {
         &self,
         policy: &pb::PolicySource,
         request: &pb::Request,
-        directory: &pb::Directory,
+        directory: pb::Directory,
         at: Option<&prost_types::Timestamp>,
         happenings: &[pb::Happening],
     ) -> Result<(Directory, Run), Error> {
@@ -254,12 +265,24 @@ fn answers_of(
     let answers = runs.iter().enumerate().map(|(n, (run, id))| pb::BatchSimulateResponse {
         id: id.clone(),
         index: u32::try_from(first + n).unwrap_or(u32::MAX),
-        trace: Some(trace::message(&run.trace(directory, stop))),
+        trace: Some(trace::message(run.trace(directory, stop))),
     });
     answers.collect()
 }
 
 impl Run {
+    /// Whether it takes less time than handing it to another thread does.
+    fn is_small(&self, directory: &Directory) -> bool {
+        let Prepared::Task { policies, .. } = &*self.prepared else { return false };
+        let conditions = policies.by_id.values().flat_map(|one| one.workflow.conditions());
+        let units = conditions.map(|condition| match condition {
+            Condition::Cel(program) => program.cost(),
+            Condition::Guardian(_) => u64::MAX,
+        });
+        let units = units.fold(0, u64::saturating_add);
+        units <= SMALL_MAX_UNITS && self.happenings.len() + directory.size() <= SMALL_MAX_ENTRIES
+    }
+
     fn trace(&self, directory: &Directory, stop: &AtomicBool) -> Trace {
         match (&*self.prepared, &self.request.appeal) {
             (Prepared::Appeal { workflow, policy, stages, .. }, Some(appeal)) => {

@@ -35,10 +35,15 @@ pub(super) struct PolicyWrite<'a> {
 impl App {
     /// The policy `id`, if there ever was one.
     pub(super) async fn current(&self, id: &str) -> Result<Option<Current>, Error> {
-        let Some(stored) = self.read(&policy_key(id)).await? else { return Ok(None) };
-        let record: RevisionRecord = read(&stored.value)?;
+        let Some((revision, record)) = self.record(id).await? else { return Ok(None) };
         let policy = read(&record.document)?;
-        Ok(Some(Current { revision: stored.revision, record, policy }))
+        Ok(Some(Current { revision, record, policy }))
+    }
+
+    /// The same, the document unread.
+    pub(super) async fn record(&self, id: &str) -> Result<Option<(store::Revision, RevisionRecord)>, Error> {
+        let Some(stored) = self.read(&policy_key(id)).await? else { return Ok(None) };
+        Ok(Some((stored.revision, read(&stored.value)?)))
     }
 
     /// The state that the policy `id` had as its revision `number`.

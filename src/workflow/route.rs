@@ -1,6 +1,6 @@
 //! Which sequence, or which other policy, a request goes to, and which it could.
 
-use super::{Approval, Condition, Destination, EscalationTarget, Source, Work, Workflow};
+use super::{Approval, Condition, Destination, EscalationTarget, Source, Until, Wait, Work, Workflow};
 use crate::expr::{EvalError, Evaluation};
 
 /// What routing found.
@@ -51,6 +51,30 @@ impl Workflow {
             }
         }
         found
+    }
+}
+
+impl Workflow {
+    /// Every condition that running a task may try, each once: those of the rules, of waits, and of approvers by expression.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let stages = self.sequences.values().flat_map(|sequence| &sequence.stages);
+        self.routes
+            .iter()
+            .map(|route| &route.condition)
+            .chain(stages.flat_map(|stage| conditions_of(&stage.work)))
+    }
+}
+
+fn conditions_of(work: &Work) -> Vec<&Condition> {
+    match work {
+        Work::Wait(Wait { until: Until::Condition { condition, .. }, .. }) => vec![condition],
+        Work::Approval(approval) => {
+            let sources = approval.sources.iter();
+            sources
+                .flat_map(|source| if let Source::Expressions(all) = source { all.as_slice() } else { &[] })
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

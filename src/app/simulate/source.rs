@@ -1,9 +1,10 @@
 //! The policies of a simulation: found in the store or given with the call, compiled once, and with everything that they may
 //! lead to, as it is now.
 
+use super::super::workflows::{Meaning, task_kind};
 use super::super::world::to_object;
 use super::super::{App, DOCUMENT_MAX_BYTES, Error, records};
-use crate::pb::c1::api::policy::v1::{Policy, PolicyType};
+use crate::pb::c1::api::policy::v1::Policy;
 use crate::pb::countersign::v1::{self as pb, policy_source::Policy as Source};
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::policy::guardian::{self, Family, Lint};
@@ -184,17 +185,16 @@ impl App {
 
     /// A stored policy: one revision of it, or with 0 as it stands.
     async fn snapshot(&self, id: &str, revision: u64) -> Result<(Snapshot, Option<TaskKind>), Error> {
-        let (number, policy) = if revision == 0 {
-            let current = self.live(id).await?;
-            (current.record.number, current.policy)
+        let (number, meaning) = if revision == 0 {
+            self.meaning(id).await?
         } else {
             let record = self.revision(id, revision).await?;
             let record =
                 record.ok_or_else(|| Error::NotFound { id: format!("{id} (revision {revision})") })?;
-            (revision, records::read(&record.document)?)
+            (revision, self.meaning_of(id, revision, &records::read(&record.document)?)?)
         };
-        let workflow = self.workflow_of(id, number, &policy)?;
-        Ok((Snapshot { revision: number, workflow }, task_kind(&policy)))
+        let Meaning { workflow, kind, .. } = meaning;
+        Ok((Snapshot { revision: number, workflow }, kind))
     }
 
     fn compile_inline(&self, report: &mut Report, at: &Path<'_>, policy: &Policy) -> Option<Arc<Workflow>> {
@@ -291,14 +291,5 @@ fn refuse_all(report: &mut Report, at: &Path<'_>, violations: &Violations) {
     for one in violations.iter() {
         let path = if one.path.is_empty() { at.clone() } else { format!("{at}.{}", one.path) };
         report.refuse_at(path, one.code, one.message.clone());
-    }
-}
-
-fn task_kind(policy: &Policy) -> Option<TaskKind> {
-    match PolicyType::try_from(policy.policy_type) {
-        Ok(PolicyType::Grant) => Some(TaskKind::Grant),
-        Ok(PolicyType::Revoke) => Some(TaskKind::Revoke),
-        Ok(PolicyType::Certify) => Some(TaskKind::Certify),
-        _ => None,
     }
 }

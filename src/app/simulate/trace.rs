@@ -10,31 +10,31 @@ use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 
 /// The whole trace.
-pub(super) fn message(trace: &Trace) -> pb::Trace {
+pub(super) fn message(trace: Trace) -> pb::Trace {
     let stages = match &trace.appeal {
         Some(appeal) => appeal.approvals.iter().map(approval).collect(),
-        None => trace.state.stages.iter().map(stage).collect(),
+        None => trace.state.stages.into_iter().map(stage).collect(),
     };
     pb::Trace {
-        route: trace.state.route.iter().map(hop).collect(),
+        route: trace.state.route.into_iter().map(hop).collect(),
         stages,
-        outcome: Some(outcome(&trace.outcome)),
+        outcome: Some(outcome(trace.outcome)),
         post_actions: trace.post_actions.iter().map(post_action).collect(),
-        timeline: trace.timeline.iter().map(occurrence).collect(),
-        idle: Some(idle(&trace.idle)),
+        timeline: trace.timeline.into_iter().map(occurrence).collect(),
+        idle: Some(idle(trace.idle)),
         appeal: trace.appeal.as_ref().map(appeal),
     }
 }
 
 /// Who may decide now.
 pub(super) fn short(trace: &Trace) -> pb::WhoCanApproveResponse {
-    let outcome = Some(outcome(&trace.outcome));
+    let outcome = Some(outcome(trace.outcome.clone()));
     if let Some(appeal) = &trace.appeal {
         let pending = appeal.approvals.iter().filter(|one| one.status.word() == "pending");
         let approvers = pending.flat_map(|one| approval(one).approvers).collect();
         return pb::WhoCanApproveResponse { approvers, outcome, ..pb::WhoCanApproveResponse::default() };
     }
-    let Some(stage) = trace.state.current().map(stage) else {
+    let Some(stage) = trace.state.current().cloned().map(stage) else {
         return pb::WhoCanApproveResponse { outcome, ..pb::WhoCanApproveResponse::default() };
     };
     let pb::Stage { approvers, excluded, required, .. } = stage;
@@ -58,71 +58,67 @@ fn word<T: serde::Serialize>(value: &T) -> String {
     }
 }
 
-fn hop(hop: &Hop) -> pb::Hop {
+fn hop(hop: Hop) -> pb::Hop {
     pb::Hop {
-        policy_id: hop.policy.clone(),
+        policy_id: hop.policy,
         revision: hop.revision,
-        rules: hop.rules.iter().map(rule).collect(),
+        rules: hop.rules.into_iter().map(rule).collect(),
         by_rule: hop.rule.is_some(),
         rule_index: number(hop.rule.unwrap_or(0)),
-        step_key: hop.sequence.clone(),
-        next_policy_id: hop.next_policy.clone(),
+        step_key: hop.sequence,
+        next_policy_id: hop.next_policy,
     }
 }
 
-fn rule(rule: &RuleTried) -> pb::RuleTried {
-    let (value, error) = match &rule.value {
-        RuleValue::True => (pb::RuleValue::True, ""),
-        RuleValue::False => (pb::RuleValue::False, ""),
-        RuleValue::Error(error) => (pb::RuleValue::Error, error.as_str()),
-        RuleValue::NotReached => (pb::RuleValue::NotReached, ""),
+fn rule(rule: RuleTried) -> pb::RuleTried {
+    let (value, error) = match rule.value {
+        RuleValue::True => (pb::RuleValue::True, String::new()),
+        RuleValue::False => (pb::RuleValue::False, String::new()),
+        RuleValue::Error(error) => (pb::RuleValue::Error, error),
+        RuleValue::NotReached => (pb::RuleValue::NotReached, String::new()),
     };
-    let because = rule
-        .because
-        .iter()
-        .map(|(expression, value)| pb::Reason { expression: expression.clone(), value: value.clone() });
+    let because = rule.because.into_iter().map(|(expression, value)| pb::Reason { expression, value });
     pb::RuleTried {
-        path: rule.place.clone(),
-        condition: rule.condition.clone(),
+        path: rule.place,
+        condition: rule.condition,
         value: value.into(),
-        error: error.to_owned(),
+        error,
         because: because.collect(),
     }
 }
 
-fn stage(stage: &StageRecord) -> pb::Stage {
-    let sources = stage.sources.iter().map(|one| pb::SourceTried {
-        source: one.source.clone(),
-        found: number(one.found),
-        problem: one.problem.clone(),
-    });
-    let approvers = stage.asked.iter().map(|one| pb::Approver {
-        user_id: one.user.clone(),
-        source: one.source.clone(),
-        delegate_of: one.delegate_of.clone(),
-    });
-    let excluded = stage.excluded.iter().map(|one| pb::Excluded {
-        user_id: one.user.clone(),
-        source: one.source.clone(),
-        why: word(&one.why),
-    });
+fn stage(stage: StageRecord) -> pb::Stage {
     let asks = matches!(stage.kind.as_str(), "approval" | "webhook" | "agent");
+    let sources = stage.sources.into_iter().map(|one| pb::SourceTried {
+        source: one.source,
+        found: number(one.found),
+        problem: one.problem,
+    });
+    let approvers = stage.asked.into_iter().map(|one| pb::Approver {
+        user_id: one.user,
+        source: one.source,
+        delegate_of: one.delegate_of,
+    });
+    let excluded = stage.excluded.into_iter().map(|one| pb::Excluded {
+        why: word(&one.why),
+        user_id: one.user,
+        source: one.source,
+    });
     let required = pb::Required {
         approval_reason: stage.approval_reason_required,
         denial_reason: stage.denial_reason_required,
         reassignment_reason: stage.reassignment_reason_required,
-        step_up_provider_id: stage.step_up_provider.clone(),
+        step_up_provider_id: stage.step_up_provider,
     };
-    let escalation = stage.escalates.as_ref();
-    let escalation =
-        escalation.map(|one| pb::Escalation { at: stamp(one.at), to: one.to.clone(), done: one.done });
+    let escalation = stage.escalates;
+    let escalation = escalation.map(|one| pb::Escalation { at: stamp(one.at), to: one.to, done: one.done });
     pb::Stage {
-        policy_id: stage.policy.clone(),
-        step_key: stage.sequence.clone(),
+        policy_id: stage.policy,
+        step_key: stage.sequence,
         index: number(stage.position),
-        path: stage.place.clone(),
-        name: stage.name.clone(),
-        kind: stage.kind.clone(),
+        path: stage.place,
+        name: stage.name,
+        kind: stage.kind,
         state: word(&stage.state),
         entered_at: stamp(stage.entered_at),
         left_at: stage.left_at.and_then(stamp),
@@ -133,8 +129,8 @@ fn stage(stage: &StageRecord) -> pb::Stage {
         escalation,
         due_at: stage.due_at.and_then(stamp),
         reassignments: stage.reassignments,
-        decided_by: stage.decided_by.clone(),
-        reason: stage.reason.clone(),
+        decided_by: stage.decided_by,
+        reason: stage.reason,
         evaluated: Vec::new(),
     }
 }
@@ -164,10 +160,10 @@ fn approval(approval: &Approval) -> pb::Stage {
     }
 }
 
-fn outcome(outcome: &Outcome) -> pb::Outcome {
+fn outcome(outcome: Outcome) -> pb::Outcome {
     use pb::OutcomeKind as Kind;
     let of = |kind: Kind| pb::Outcome { kind: kind.into(), ..pb::Outcome::default() };
-    match outcome.clone() {
+    match outcome {
         Outcome::Granted => of(Kind::Granted),
         Outcome::Denied { by, why } => pb::Outcome { by, why, ..of(Kind::Denied) },
         Outcome::Cancelled { why } => pb::Outcome { why, ..of(Kind::Cancelled) },
@@ -189,7 +185,7 @@ fn post_action(action: &Afterwards) -> String {
     }
 }
 
-fn idle(idle: &Idle) -> pb::Idle {
+fn idle(idle: Idle) -> pb::Idle {
     let (ending, at, again) = match idle.ending {
         Ending::Ends { at } => (pb::Ending::Ends, at, None),
         Ending::WaitsForEver { since } => (pb::Ending::WaitsForEver, since, None),
@@ -197,48 +193,48 @@ fn idle(idle: &Idle) -> pb::Idle {
         Ending::NotFollowed { until } => (pb::Ending::NotFollowed, until, None),
     };
     pb::Idle {
-        timeline: idle.timeline.iter().map(occurrence).collect(),
+        timeline: idle.timeline.into_iter().map(occurrence).collect(),
         ending: ending.into(),
         at: stamp(at),
         again_at: again.and_then(stamp),
-        outcome: Some(outcome(&idle.outcome)),
+        outcome: Some(outcome(idle.outcome)),
     }
 }
 
-fn occurrence(one: &Occurrence) -> pb::Occurrence {
-    let (kind, stage, text) = described(&one.effect);
+fn occurrence(one: Occurrence) -> pb::Occurrence {
+    let (kind, stage, text) = described(one.effect);
     pb::Occurrence { at: stamp(one.at), kind: kind.to_owned(), stage: stage.map(number), text }
 }
 
 /// The kind of an effect, the stage that it is about, and a sentence.
-fn described(effect: &Effect) -> (&'static str, Option<usize>, String) {
+fn described(effect: Effect) -> (&'static str, Option<usize>, String) {
     match effect {
         Effect::Routed { policy, sequence } => ("routed", None, format!("policy {policy}, steps {sequence}")),
-        Effect::Entered { stage } => ("entered", Some(*stage), "the stage begins".to_owned()),
-        Effect::Asked { stage, users } => ("asked", Some(*stage), format!("asks {}", users.join(", "))),
+        Effect::Entered { stage } => ("entered", Some(stage), "the stage begins".to_owned()),
+        Effect::Asked { stage, users } => ("asked", Some(stage), format!("asks {}", users.join(", "))),
         Effect::WebhookCalled { stage, webhook } => {
-            ("webhook_called", Some(*stage), format!("calls webhook {webhook}"))
+            ("webhook_called", Some(stage), format!("calls webhook {webhook}"))
         }
-        Effect::AgentAsked { stage } => ("agent_asked", Some(*stage), "asks the agent".to_owned()),
-        Effect::FormShown { stage } => ("form_shown", Some(*stage), "shows the form".to_owned()),
+        Effect::AgentAsked { stage } => ("agent_asked", Some(stage), "asks the agent".to_owned()),
+        Effect::FormShown { stage } => ("form_shown", Some(stage), "shows the form".to_owned()),
         Effect::ProvisionStarted { stage, kind } => {
-            ("provision_started", Some(*stage), format!("brings access about: {}", word(kind)))
+            ("provision_started", Some(stage), format!("brings access about: {}", word(&kind)))
         }
-        Effect::ActionStarted { stage, action } => ("action_started", Some(*stage), started(action)),
-        Effect::Commented { text } => ("commented", None, text.clone()),
+        Effect::ActionStarted { stage, action } => ("action_started", Some(stage), started(&action)),
+        Effect::Commented { text } => ("commented", None, text),
         Effect::WakeAt { at } => ("wake_at", None, at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
         Effect::Escalated { stage, to } => {
-            ("escalated", Some(*stage), format!("nobody answered in time: {to}"))
+            ("escalated", Some(stage), format!("nobody answered in time: {to}"))
         }
         Effect::Reassigned { stage, by, users } => {
-            ("reassigned", Some(*stage), format!("{by} hands it to {}", users.join(", ")))
+            ("reassigned", Some(stage), format!("{by} hands it to {}", users.join(", ")))
         }
-        Effect::Assumed { stage, what } => ("assumed", Some(*stage), what.clone()),
-        Effect::Left { stage, how } => ("left", Some(*stage), how.clone()),
-        Effect::Refused { why } => ("refused", None, why.clone()),
-        Effect::Blocked { why } => ("blocked", None, why.clone()),
-        Effect::Ended { outcome } => ("ended", None, outcome.clone()),
-        Effect::PostAction(action) => ("post_action", None, post_action(action)),
+        Effect::Assumed { stage, what } => ("assumed", Some(stage), what),
+        Effect::Left { stage, how } => ("left", Some(stage), how),
+        Effect::Refused { why } => ("refused", None, why),
+        Effect::Blocked { why } => ("blocked", None, why),
+        Effect::Ended { outcome } => ("ended", None, outcome),
+        Effect::PostAction(action) => ("post_action", None, post_action(&action)),
     }
 }
 

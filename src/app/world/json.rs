@@ -5,20 +5,20 @@ use crate::expr::{Attributes, Json};
 use crate::pb::json::{Entry, Kind, Struct, Value};
 
 /// The attributes of somebody or something.
-pub fn attributes(given: Option<&Struct>) -> Attributes {
-    let entries = given.into_iter().flat_map(|given| &given.fields);
-    entries.map(|Entry { key, value }| (key.clone(), attribute(value.as_ref()))).collect()
+pub fn attributes(given: Option<Struct>) -> Attributes {
+    let entries = given.into_iter().flat_map(|given| given.fields);
+    entries.map(|Entry { key, value }| (key, attribute(value))).collect()
 }
 
-fn attribute(value: Option<&Value>) -> Json {
-    match value.and_then(|value| value.kind.as_ref()) {
+fn attribute(value: Option<Value>) -> Json {
+    match value.and_then(|value| value.kind) {
         None | Some(Kind::NullValue(_)) => Json::Null,
-        Some(Kind::NumberValue(number)) => Json::Number(*number),
-        Some(Kind::StringValue(text)) => Json::String(text.clone()),
-        Some(Kind::BoolValue(truth)) => Json::Bool(*truth),
+        Some(Kind::NumberValue(number)) => Json::Number(number),
+        Some(Kind::StringValue(text)) => Json::String(text),
+        Some(Kind::BoolValue(truth)) => Json::Bool(truth),
         Some(Kind::StructValue(object)) => Json::Map(attributes(Some(object))),
         Some(Kind::ListValue(list)) => {
-            Json::List(list.values.iter().map(|value| attribute(Some(value))).collect())
+            Json::List(list.values.into_iter().map(|value| attribute(Some(value))).collect())
         }
     }
 }

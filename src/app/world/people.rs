@@ -14,36 +14,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The directory. Faults are reported below `at`; one with faults must not be used.
-pub fn directory(report: &mut Report, at: &Path<'_>, given: &pb::Directory) -> Directory {
-    if !check_sizes(report, at, given) {
+pub fn directory(report: &mut Report, at: &Path<'_>, given: pb::Directory) -> Directory {
+    if !check_sizes(report, at, &given) {
         return Directory::default();
     }
     let path = at.field("users");
-    check_unique(report, &path, given.users.iter().map(|user| (String::new(), user.id.clone())));
-    let mut emails: BTreeMap<&str, &str> = BTreeMap::new();
-    for user in &given.users {
-        emails.entry(&user.id).or_insert(&user.email);
-    }
-    let users = given.users.iter().enumerate();
-    let people = users.map(|(n, user)| person(report, &path.index(n), user, &emails)).collect();
+    check_unique(report, &path, given.users.iter().map(|user| ("", user.id.as_str())));
+    let managers = emails_of_managers(&given.users);
+    let users = given.users.into_iter().zip(managers).enumerate();
+    let people = users.map(|(n, (user, manager))| person(report, &path.index(n), user, manager)).collect();
     let path = at.field("apps");
-    check_unique(report, &path, given.apps.iter().map(|app| (String::new(), app.id.clone())));
-    let apps = given.apps.iter().enumerate();
+    check_unique(report, &path, given.apps.iter().map(|app| ("", app.id.as_str())));
+    let apps = given.apps.into_iter().enumerate();
     let apps = apps.map(|(n, one)| app(report, &path.index(n), one)).collect();
     let path = at.field("entitlements");
-    let ids = given.entitlements.iter().map(|one| (one.app_id.clone(), one.id.clone()));
+    let ids = given.entitlements.iter().map(|one| (one.app_id.as_str(), one.id.as_str()));
     check_unique(report, &path, ids);
     let path = at.field("resources");
-    let ids = given.resources.iter().map(|one| (one.app_id.clone(), one.id.clone()));
+    let ids = given.resources.iter().map(|one| (one.app_id.as_str(), one.id.as_str()));
     check_unique(report, &path, ids);
     Directory::new(
         people,
         apps,
-        given.entitlements.iter().map(entitlement).collect(),
-        given.resources.iter().map(resource).collect(),
-        given.groups.iter().map(group).collect(),
-        given.administrator_ids.clone(),
+        given.entitlements.into_iter().map(entitlement).collect(),
+        given.resources.into_iter().map(resource).collect(),
+        given.groups.into_iter().map(group).collect(),
+        given.administrator_ids,
     )
+}
+
+/// For each user the e-mail address of the first manager; empty if there is none.
+fn emails_of_managers(users: &[pb::User]) -> Vec<String> {
+    let mut emails: BTreeMap<&str, &str> = BTreeMap::new();
+    for user in users {
+        emails.entry(&user.id).or_insert(&user.email);
+    }
+    let manager =
+        |user: &pb::User| emails.get(user.manager_ids.first()?.as_str()).map(|email| (*email).to_owned());
+    users.iter().map(|user| manager(user).unwrap_or_default()).collect()
 }
 
 /// Refuses a directory that is too large to be looked at any further.
@@ -82,19 +90,18 @@ fn check_sizes(report: &mut Report, at: &Path<'_>, given: &pb::Directory) -> boo
 }
 
 /// Refuses ids that are empty, too long, or there twice in the same app.
-fn check_unique(report: &mut Report, path: &Path<'_>, ids: impl Iterator<Item = (String, String)>) {
+fn check_unique<'a>(report: &mut Report, path: &Path<'_>, ids: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut seen = BTreeSet::new();
     for (n, id) in ids.enumerate() {
         let at = path.index(n);
-        check_id(report, &at.field("id"), &id.1, true);
+        check_id(report, &at.field("id"), id.1, true);
         if !seen.insert(id) {
             report.refuse(&at.field("id"), "ID_TWICE", "another entry has the same id");
         }
     }
 }
 
-fn person(report: &mut Report, at: &Path<'_>, given: &pb::User, emails: &BTreeMap<&str, &str>) -> Person {
-    let manager_id = given.manager_ids.first().cloned().unwrap_or_default();
+fn person(report: &mut Report, at: &Path<'_>, given: pb::User, manager: String) -> Person {
     let kind = match choice(report, &at.field("type"), given.r#type) {
         pb::UserType::Unspecified | pb::UserType::Human => UserType::Human,
         pb::UserType::Agent => UserType::Agent,
@@ -102,29 +109,29 @@ fn person(report: &mut Report, at: &Path<'_>, given: &pb::User, emails: &BTreeMa
         pb::UserType::System => UserType::System,
     };
     let user = User {
-        id: given.id.clone(),
-        email: given.email.clone(),
-        display_name: given.display_name.clone(),
-        username: given.username.clone(),
-        department: given.department.clone(),
-        job_title: given.job_title.clone(),
-        employment_type: given.employment_type.clone(),
-        employment_status: given.employment_status.clone(),
-        manager: emails.get(manager_id.as_str()).map(|email| (*email).to_owned()).unwrap_or_default(),
-        manager_id,
-        emails: given.emails.clone(),
-        usernames: given.usernames.clone(),
+        id: given.id,
+        email: given.email,
+        display_name: given.display_name,
+        username: given.username,
+        department: given.department,
+        job_title: given.job_title,
+        employment_type: given.employment_type,
+        employment_status: given.employment_status,
+        manager,
+        manager_id: given.manager_ids.first().cloned().unwrap_or_default(),
+        emails: given.emails,
+        usernames: given.usernames,
         status: status(choice(report, &at.field("status"), given.status)),
         directory_status: status(choice(report, &at.field("directoryStatus"), given.directory_status)),
         kind,
-        profile: attributes(given.profile.as_ref()),
-        attributes: attributes(given.attributes.as_ref()),
+        profile: attributes(given.profile),
+        attributes: attributes(given.attributes),
     };
     Person {
         user: Arc::new(user),
-        managers: given.manager_ids.clone(),
-        groups: given.groups.iter().map(group_ref).collect(),
-        delegate_id: given.delegate_id.clone(),
+        managers: given.manager_ids,
+        groups: given.groups.into_iter().map(group_ref).collect(),
+        delegate_id: given.delegate_id,
         delegate_since: time(report, &at.field("delegateSince"), given.delegate_since.as_ref()),
     }
 }
@@ -137,22 +144,19 @@ fn status(given: pb::UserStatus) -> UserStatus {
     }
 }
 
-fn group_ref(given: &pb::EntitlementRef) -> GroupRef {
-    GroupRef { app_id: given.app_id.clone(), entitlement_id: given.entitlement_id.clone() }
+fn group_ref(given: pb::EntitlementRef) -> GroupRef {
+    GroupRef { app_id: given.app_id, entitlement_id: given.entitlement_id }
 }
 
-fn app(report: &mut Report, at: &Path<'_>, given: &pb::App) -> App {
+fn app(report: &mut Report, at: &Path<'_>, given: pb::App) -> App {
     let path = at.field("accounts");
-    check_unique(report, &path, given.accounts.iter().map(|one| (String::new(), one.id.clone())));
-    let accounts = given.accounts.iter().enumerate();
-    App {
-        id: given.id.clone(),
-        owners: given.owner_ids.clone(),
-        accounts: accounts.map(|(n, one)| account(report, &path.index(n), one)).collect(),
-    }
+    check_unique(report, &path, given.accounts.iter().map(|one| ("", one.id.as_str())));
+    let accounts = given.accounts.into_iter().enumerate();
+    let accounts = accounts.map(|(n, one)| account(report, &path.index(n), one)).collect();
+    App { id: given.id, owners: given.owner_ids, accounts }
 }
 
-fn account(report: &mut Report, at: &Path<'_>, given: &pb::Account) -> Account {
+fn account(report: &mut Report, at: &Path<'_>, given: pb::Account) -> Account {
     let kind = match choice(report, &at.field("type"), given.r#type) {
         pb::AccountType::Unspecified | pb::AccountType::User => AppUserType::User,
         pb::AccountType::ServiceAccount => AppUserType::ServiceAccount,
@@ -163,60 +167,52 @@ fn account(report: &mut Report, at: &Path<'_>, given: &pb::Account) -> Account {
         pb::AccountStatus::Disabled => AppUserStatus::Disabled,
         pb::AccountStatus::Deleted => AppUserStatus::Deleted,
     };
-    let risks = given.risk_scores.iter();
-    let insights = given.security_insights.iter();
+    let risks = given.risk_scores.into_iter();
+    let insights = given.security_insights.into_iter();
     let account = AppUser {
-        id: given.id.clone(),
-        display_name: given.display_name.clone(),
-        username: given.username.clone(),
-        email: given.email.clone(),
-        usernames: given.usernames.clone(),
-        emails: given.emails.clone(),
-        employee_ids: given.employee_ids.clone(),
+        id: given.id,
+        display_name: given.display_name,
+        username: given.username,
+        email: given.email,
+        usernames: given.usernames,
+        emails: given.emails,
+        employee_ids: given.employee_ids,
         kind,
         status,
-        status_details: given.status_details.clone(),
-        profile: attributes(given.profile.as_ref()),
-        attributes: attributes(given.attributes.as_ref()),
-        risk_scores: risks.map(|one| RiskScore { source: one.source.clone(), score: one.score }).collect(),
+        status_details: given.status_details,
+        profile: attributes(given.profile),
+        attributes: attributes(given.attributes),
+        risk_scores: risks.map(|one| RiskScore { source: one.source, score: one.score }).collect(),
         security_insights: insights
-            .map(|one| SecurityInsight {
-                source: one.source.clone(),
-                severity: one.severity.clone(),
-                title: one.title.clone(),
-            })
+            .map(|one| SecurityInsight { source: one.source, severity: one.severity, title: one.title })
             .collect(),
     };
-    Account {
-        account: Arc::new(account),
-        user_id: given.user_id.clone(),
-        managers: given.manager_ids.clone(),
-    }
+    Account { account: Arc::new(account), user_id: given.user_id, managers: given.manager_ids }
 }
 
-fn entitlement(given: &pb::Entitlement) -> EntitlementInfo {
+fn entitlement(given: pb::Entitlement) -> EntitlementInfo {
     let entitlement = Entitlement {
-        id: given.id.clone(),
-        app_id: given.app_id.clone(),
-        risk_level_value_id: given.risk_level_value_id.clone(),
-        app_resource_type: given.app_resource_type.clone(),
-        annotations: attributes(given.annotations.as_ref()),
+        id: given.id,
+        app_id: given.app_id,
+        risk_level_value_id: given.risk_level_value_id,
+        app_resource_type: given.app_resource_type,
+        annotations: attributes(given.annotations),
     };
     let way = |automatic: bool| if automatic { Enrollment::Automatic } else { Enrollment::Requested };
-    let enrollments = given.enrollments.iter().map(|one| (one.user_id.clone(), way(one.automatic)));
+    let enrollments = given.enrollments.into_iter().map(|one| (one.user_id, way(one.automatic)));
     EntitlementInfo {
         entitlement: Arc::new(entitlement),
-        resource_id: given.resource_id.clone(),
-        owners: given.owner_ids.clone(),
-        members: given.member_ids.clone(),
+        resource_id: given.resource_id,
+        owners: given.owner_ids,
+        members: given.member_ids,
         enrollments: enrollments.collect(),
     }
 }
 
-fn resource(given: &pb::Resource) -> Resource {
-    Resource { id: given.id.clone(), app_id: given.app_id.clone(), owners: given.owner_ids.clone() }
+fn resource(given: pb::Resource) -> Resource {
+    Resource { id: given.id, app_id: given.app_id, owners: given.owner_ids }
 }
 
-fn group(given: &pb::Group) -> Group {
-    Group { id: given.id.clone(), app_id: given.app_id.clone(), display_name: given.display_name.clone() }
+fn group(given: pb::Group) -> Group {
+    Group { id: given.id, app_id: given.app_id, display_name: given.display_name }
 }

@@ -43,7 +43,7 @@ pub fn request(
         origin: origin(choice(report, &at.field("origin"), given.origin)),
         created_at: time(report, &at.field("createdAt"), given.created_at.as_ref()),
         ip,
-        attributes: attributes(given.attributes.as_ref()),
+        attributes: attributes(given.attributes.clone()),
         display_name: given.display_name.clone(),
         task_id: given.task_id.clone(),
         numeric_id: given.numeric_id.clone(),

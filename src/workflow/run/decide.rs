@@ -10,10 +10,10 @@ pub const REASSIGNMENTS_MAX: u32 = 10;
 /// The most users that one stage may be handed to at a time (reference: section 3.7, webhook).
 pub const REASSIGNEES_MAX: usize = 32;
 
-impl Run<'_, '_> {
+impl<'w> Run<'_, 'w> {
     /// The approval that the task waits in.
-    fn approval_here(&self) -> Option<Box<Approval>> {
-        match self.waiting_stage()?.work {
+    fn approval_here(&self) -> Option<&'w Approval> {
+        match &self.waiting_stage()?.work {
             Work::Approval(approval) => Some(approval),
             _ => None,
         }
@@ -42,7 +42,7 @@ impl Run<'_, '_> {
             }
             Verdict::Approve => self.approve(&decision.actor, &decision.reason),
             Verdict::Deny => self.deny(&decision.actor, &decision.reason),
-            Verdict::Reassign(to) => self.reassign(&approval, decision, to),
+            Verdict::Reassign(to) => self.reassign(approval, decision, to),
         }
     }
 
@@ -106,14 +106,14 @@ impl Run<'_, '_> {
     /// Asks others, since nobody answered.
     pub(super) fn escalate_to(&mut self, users: &[String]) {
         let Some(approval) = self.approval_here() else { return };
-        let found = self.ask_instead(&approval, "escalation", users);
+        let found = self.ask_instead(approval, "escalation", users);
         let (stage, by, users) = (self.number(), "escalation".to_owned(), users.to_vec());
         self.effects.push(Effect::Reassigned { stage, by, users });
         if let Some(record) = self.record() {
             record.state = StageState::Waiting;
             record.reason.clear();
         }
-        if found { self.tell_asked() } else { self.nobody_left(&approval) }
+        if found { self.tell_asked() } else { self.nobody_left(approval) }
     }
 
     /// Whoever was to decide is not there.
@@ -132,7 +132,7 @@ impl Run<'_, '_> {
         let people = self.state.current().is_some_and(|record| !record.asked.is_empty());
         match approval.sources.first() {
             _ if people => self.refuse("people are asked by now"),
-            Some(Source::Webhook(id)) => self.webhook_answer(&approval, &format!("webhook {id}"), answer),
+            Some(Source::Webhook(id)) => self.webhook_answer(approval, &format!("webhook {id}"), answer),
             Some(Source::Agent(agent)) => {
                 let allowed = match answer {
                     Answer::Comment(_) | Answer::Fail => true,
@@ -146,13 +146,13 @@ impl Run<'_, '_> {
                     return self.refuse("the agent may not do that");
                 }
                 match answer {
-                    Answer::Fail => return self.agent_failed(&approval, &agent.on_failure),
+                    Answer::Fail => return self.agent_failed(approval, &agent.on_failure),
                     Answer::Comment(text) if agent.mode != AgentMode::FullControl => {
-                        return self.agent_commented(&approval, text);
+                        return self.agent_commented(approval, text);
                     }
                     _ => {}
                 }
-                self.webhook_answer(&approval, "agent", answer);
+                self.webhook_answer(approval, "agent", answer);
             }
             _ => self.refuse("the task does not wait for a webhook or an agent"),
         }

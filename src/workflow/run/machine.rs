@@ -6,6 +6,7 @@ use super::state::{Hop, Outcome, RuleTried, RuleValue, StageRecord, StageState, 
 use crate::expr::{EvalCode, EvalError, Evaluation, Facts};
 use crate::workflow::world::{Directory, Request};
 use crate::workflow::{Condition, Destination, Stage, Workflow};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,9 +62,7 @@ impl<'w> Machine<'w> {
     /// What an event makes of a task. An event that is not allowed leaves the task as it was, but for time that has passed,
     /// and says why.
     pub fn step(&self, state: State, event: &Event) -> (State, Vec<Effect>) {
-        let began = state.began.unwrap_or(event.at);
-        let facts = self.request.facts(self.directory, began);
-        let mut run = Run { machine: self, state, effects: Vec::new(), facts };
+        let mut run = Run { machine: self, state, effects: Vec::new(), facts: OnceCell::new() };
         run.event(event);
         (run.state, run.effects)
     }
@@ -75,10 +74,11 @@ pub(super) struct Run<'m, 'w> {
     pub(super) machine: &'m Machine<'w>,
     pub(super) state: State,
     pub(super) effects: Vec<Effect>,
-    pub(super) facts: Facts,
+    /// Made once an expression asks for them; most steps have none.
+    facts: OnceCell<Facts>,
 }
 
-impl Run<'_, '_> {
+impl<'w> Run<'_, 'w> {
     fn event(&mut self, event: &Event) {
         if self.state.began.is_none() {
             self.state.now = event.at;
@@ -205,7 +205,10 @@ impl Run<'_, '_> {
             let message = "nobody waits for this any more".to_owned();
             return Err(EvalError { code: EvalCode::Internal, message });
         }
-        Evaluation::new(&self.facts, self.machine.directory, self.state.now)
+        let machine = self.machine;
+        let began = self.state.began.unwrap_or(self.state.now);
+        let facts = self.facts.get_or_init(|| machine.request.facts(machine.directory, began));
+        Evaluation::new(facts, machine.directory, self.state.now)
     }
 
     fn begin_sequence(&mut self) {
@@ -244,7 +247,7 @@ impl Run<'_, '_> {
                 ..StageRecord::default()
             });
             self.effects.push(Effect::Entered { stage: number });
-            self.work(&stage);
+            self.work(stage);
             let left = self.state.stages.get(number).is_some_and(|stage| stage.left_at.is_some());
             // Whoever took over has entered its own stages by now.
             if !left || self.state.stages.len() > number + 1 {
@@ -255,9 +258,10 @@ impl Run<'_, '_> {
     }
 
     /// The stage at the place where the task is.
-    pub(super) fn stage_here(&self) -> Option<Stage> {
-        let policy = self.machine.policies.by_id.get(&self.state.policy)?;
-        policy.workflow.sequences.get(&self.state.sequence)?.stages.get(self.state.position).cloned()
+    pub(super) fn stage_here(&self) -> Option<&'w Stage> {
+        let policies = self.machine.policies;
+        let policy = policies.by_id.get(&self.state.policy)?;
+        policy.workflow.sequences.get(&self.state.sequence)?.stages.get(self.state.position)
     }
 
     fn has_sequence(&self) -> bool {

@@ -4,10 +4,11 @@
 use super::appeal::{self, AppealState};
 use super::event::{Effect, Event, Happening, Occurrence};
 use super::machine::Machine;
-use super::state::{Outcome, State};
-use crate::workflow::{Afterwards, Condition, Provision, Work, Workflow};
+use super::state::{Outcome, StageState, State};
+use crate::workflow::{Afterwards, Provision, Work, Workflow};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 /// How many times time alone is let move a task on.
@@ -71,8 +72,14 @@ pub fn simulate(
         drive.step(at, what.clone());
     }
     let timeline = std::mem::take(&mut drive.timeline);
-    let (state, outcome) = (drive.state.clone(), drive.state.outcome());
-    let idle = drive.idle();
+    let outcome = drive.state.outcome();
+    let (state, idle) = match drive.state.ended_at {
+        Some(at) => {
+            let idle = Idle { timeline: Vec::new(), ending: Ending::Ends { at }, outcome: outcome.clone() };
+            (drive.state, idle)
+        }
+        None => (drive.state.clone(), drive.idle()),
+    };
     let post_actions = timeline.iter().filter_map(|one| match &one.effect {
         Effect::PostAction(action) => Some(*action),
         _ => None,
@@ -136,8 +143,9 @@ impl Drive<'_, '_> {
     }
 
     fn idle(mut self) -> Idle {
-        let reads_clock = self.machine.policies.by_id.values().any(|one| reads_clock(&one.workflow));
-        let mut seen: Vec<(String, DateTime<Utc>)> = Vec::new();
+        let policies = &self.machine.policies.by_id;
+        let reads_clock = LazyCell::new(|| policies.values().any(|one| reads_clock(&one.workflow)));
+        let mut seen: Vec<(Essence, DateTime<Utc>)> = Vec::new();
         let mut ending = None;
         for _ in 0..EVENTS_IDLE_MAX {
             if self.machine.is_stopped() {
@@ -151,8 +159,8 @@ impl Drive<'_, '_> {
                 ending = Some(Ending::WaitsForEver { since: self.state.now });
                 break;
             };
-            let essence = essence(&self.state);
-            if let Some((_, from)) = seen.iter().find(|(known, _)| *known == essence && !reads_clock) {
+            let essence = Essence::of(&self.state);
+            if let Some((_, from)) = seen.iter().find(|(known, _)| *known == essence && !*reads_clock) {
                 ending = Some(Ending::Repeats { from: *from, until: self.state.now });
                 break;
             }
@@ -166,43 +174,39 @@ impl Drive<'_, '_> {
 }
 
 /// What decides how a task goes on: two times at which it is the same are followed by the same.
-fn essence(state: &State) -> String {
-    let stage = state.current();
-    let asked = stage.map(|stage| stage.asked.iter().map(|one| one.user.as_str()).collect::<BTreeSet<_>>());
-    let due = state.due().map(|due| due - state.now);
-    let done = stage.and_then(|stage| stage.escalates.as_ref()).map(|one| one.done);
-    let approved: BTreeSet<&String> = state.approved_by.iter().collect();
-    format!(
-        "{:?}",
-        (
-            &state.policy,
-            &state.sequence,
-            state.position,
-            asked,
-            due,
-            done,
-            approved,
-            stage.map(|one| &one.state)
-        )
-    )
+#[derive(PartialEq)]
+struct Essence {
+    policy: String,
+    sequence: String,
+    position: usize,
+    asked: BTreeSet<String>,
+    approved: BTreeSet<String>,
+    /// How long until time alone moves it on.
+    due: Option<TimeDelta>,
+    escalated: Option<bool>,
+    stage: Option<StageState>,
+}
+
+impl Essence {
+    fn of(state: &State) -> Essence {
+        let stage = state.current();
+        let asked = stage.iter().flat_map(|stage| &stage.asked).map(|one| one.user.clone());
+        Essence {
+            policy: state.policy.clone(),
+            sequence: state.sequence.clone(),
+            position: state.position,
+            asked: asked.collect(),
+            approved: state.approved_by.iter().cloned().collect(),
+            due: state.due().map(|due| due - state.now),
+            escalated: stage.and_then(|stage| stage.escalates.as_ref()).map(|one| one.done),
+            stage: stage.map(|stage| stage.state),
+        }
+    }
 }
 
 /// Whether a condition of the policy may ask for the time. Then the same state need not be followed by the same.
 fn reads_clock(workflow: &Workflow) -> bool {
-    let asks = |condition: &Condition| condition.text().contains("now");
-    let stages = workflow.sequences.values().flat_map(|sequence| &sequence.stages);
-    workflow.routes.iter().any(|route| asks(&route.condition))
-        || stages.map(|stage| &stage.work).any(|work| match work {
-            Work::Wait(wait) => match &wait.until {
-                crate::workflow::Until::Condition { condition, .. } => asks(condition),
-                _ => false,
-            },
-            Work::Approval(approval) => approval.sources.iter().any(|source| match source {
-                crate::workflow::Source::Expressions(all) => all.iter().any(asks),
-                _ => false,
-            }),
-            _ => false,
-        })
+    workflow.conditions().any(|condition| condition.text().contains("now"))
 }
 
 /// Simulates an appeal of one of Guardian's policies. Time alone never moves one.

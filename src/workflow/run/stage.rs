@@ -27,7 +27,7 @@ fn kind(work: &Work) -> &'static str {
     }
 }
 
-impl Run<'_, '_> {
+impl<'w> Run<'_, 'w> {
     /// Enters the stage that was just put down.
     pub(super) fn work(&mut self, stage: &Stage) {
         if let Some(record) = self.record() {
@@ -199,7 +199,7 @@ impl Run<'_, '_> {
         else {
             return self.refuse("the task does not wait for a condition");
         };
-        let (holds, error) = self.holds(&condition);
+        let (holds, error) = self.holds(condition);
         if forced || holds {
             let why = if holds { "the condition holds" } else { "the condition was said to hold" };
             self.leave(StageState::Passed, "", why);
@@ -225,7 +225,7 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn form_filled(&mut self) {
-        match self.waiting_stage().map(|stage| stage.work) {
+        match self.waiting_stage().map(|stage| &stage.work) {
             Some(Work::Form) => {
                 self.leave(StageState::Passed, "", "");
                 self.advance();
@@ -236,8 +236,10 @@ impl Run<'_, '_> {
 
     /// What was started outside ended.
     pub(super) fn outside_done(&mut self, success: bool) {
-        if !matches!(self.waiting_stage().map(|stage| stage.work), Some(Work::Provision(_) | Work::Action(_)))
-        {
+        if !matches!(
+            self.waiting_stage().map(|stage| &stage.work),
+            Some(Work::Provision(_) | Work::Action(_))
+        ) {
             return self.refuse("the task waits for nothing outside");
         }
         if success {
@@ -249,7 +251,7 @@ impl Run<'_, '_> {
     }
 
     /// The stage that the task waits in; `None` for one that is no stage of a policy.
-    pub(super) fn waiting_stage(&self) -> Option<Stage> {
+    pub(super) fn waiting_stage(&self) -> Option<&'w Stage> {
         let record = self.state.current()?;
         if record.left_at.is_some() || record.kind == "blocked" { None } else { self.stage_here() }
     }

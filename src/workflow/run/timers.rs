@@ -38,9 +38,9 @@ impl Run<'_, '_> {
     }
 
     fn fire(&mut self) {
-        match self.waiting_stage().map(|stage| stage.work) {
-            Some(Work::Wait(wait)) => self.wait_over(&wait),
-            Some(Work::Approval(approval)) => match approval.escalation {
+        match self.waiting_stage().map(|stage| &stage.work) {
+            Some(Work::Wait(wait)) => self.wait_over(wait),
+            Some(Work::Approval(approval)) => match &approval.escalation {
                 Some(escalation) => self.escalate(&escalation.to, &escalation.comment),
                 None => self.forget_timers(),
             },
