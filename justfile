@@ -30,6 +30,11 @@ descriptors:
     mkdir -p dist
     cargo run --release --locked -- descriptors --out dist/countersign.binpb
 
+# A release, in dist/: the binary, the protos as a descriptor set, and the checksums of both.
+release: build descriptors
+    cp target/release/countersign dist/countersign
+    cd dist && sha256sum countersign countersign.binpb > SHA256SUMS
+
 # The power-cut test: needs root, loop devices and mkfs.ext4.
 powercut cuts="20":
     tests/powercut/run.sh {{cuts}}

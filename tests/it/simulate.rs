@@ -209,7 +209,18 @@ async fn a_stored_policy_runs_as_the_revision_that_is_asked_for() {
         "request": {"appeal": {"appeal": {"account_id": "a@b.co", "created_by": "a@b.co"},
                                "providerAllowsPermanentAccess": true}},
     });
-    let answer = http(server.addr, "POST", "/v1/policies:simulate", &[], body.to_string().as_bytes()).await;
-    assert_eq!(answer.json()["trace"]["outcome"]["kind"], "OUTCOME_KIND_GRANTED");
+    let mut body = body;
+    let next = json!({"steps": [{"name": "s", "strategy": "auto", "approve_if": "false"}]});
+    let next =
+        http(server.addr, "PUT", "/api/v1beta1/policies/stored", &[], next.to_string().as_bytes()).await;
+    assert_eq!(next.status, 200, "{:?}", next.body);
+    for (version, wanted) in
+        [(0, "OUTCOME_KIND_DENIED"), (1, "OUTCOME_KIND_GRANTED"), (2, "OUTCOME_KIND_DENIED")]
+    {
+        body["policy"]["version"] = json!(version);
+        let answer =
+            http(server.addr, "POST", "/v1/policies:simulate", &[], body.to_string().as_bytes()).await;
+        assert_eq!(answer.json()["trace"]["outcome"]["kind"], wanted, "version {version}: {:?}", answer.body);
+    }
     server.stop().await;
 }

@@ -37,7 +37,7 @@ fn the_examples_pass() {
 
 #[test]
 fn files_are_told_of_as_expected() {
-    for name in ["failing", "faults", "hollow", "world"] {
+    for name in ["failing", "faults", "hollow", "staged", "world"] {
         let is = told(run(&data(), &[&format!("{name}.test.yaml")]));
         golden(&data().join(format!("{name}.expected")), &is);
     }
@@ -47,7 +47,7 @@ fn files_are_told_of_as_expected() {
 fn one_bad_file_does_not_keep_the_others_from_running() {
     let (out, err, code) = run(&data(), &["."]);
     assert_eq!(code, 1, "{out}{err}");
-    assert!(out.contains("FAIL  everything is other") && out.contains("1 passed, 1 failed"), "{out}");
+    assert!(out.contains("FAIL  everything is other") && out.contains("2 passed, 1 failed"), "{out}");
     assert!(err.contains("faults.test.yaml:7:3: FIELD_UNKNOWN"), "{err}");
 }
 

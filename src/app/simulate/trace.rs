@@ -2,8 +2,8 @@
 
 use crate::pb::countersign::v1 as pb;
 use crate::workflow::run::{
-    AppealState, Approval, Effect, Ending, Hop, Idle, Occurrence, Outcome, RuleTried, RuleValue, StageRecord,
-    Trace,
+    AppealState, Approval, Effect, Ending, Exclusion, Hop, Idle, Occurrence, Outcome, RuleTried, RuleValue,
+    StageRecord, Trace,
 };
 use crate::workflow::{Action, Afterwards};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use prost_types::Timestamp;
 /// The whole trace.
 pub(super) fn message(trace: Trace) -> pb::Trace {
     let stages = match &trace.appeal {
-        Some(appeal) => appeal.approvals.iter().map(approval).collect(),
+        Some(appeal) => appeal.approvals.iter().map(|one| approval(appeal, one)).collect(),
         None => trace.state.stages.into_iter().map(stage).collect(),
     };
     pb::Trace {
@@ -31,8 +31,13 @@ pub(super) fn short(trace: &Trace) -> pb::WhoCanApproveResponse {
     let outcome = Some(outcome(trace.outcome.clone()));
     if let Some(appeal) = &trace.appeal {
         let pending = appeal.approvals.iter().filter(|one| one.status.word() == "pending");
-        let approvers = pending.flat_map(|one| approval(one).approvers).collect();
-        return pb::WhoCanApproveResponse { approvers, outcome, ..pb::WhoCanApproveResponse::default() };
+        let mut answer = pb::WhoCanApproveResponse { outcome, ..pb::WhoCanApproveResponse::default() };
+        for pb::Stage { approvers, excluded, .. } in pending.map(|one| approval(appeal, one)) {
+            let may = |one: &pb::Approver| excluded.iter().all(|other| other.user_id != one.user_id);
+            answer.approvers.extend(approvers.into_iter().filter(may));
+            answer.excluded.extend(excluded);
+        }
+        return answer;
     }
     let Some(stage) = trace.state.current().cloned().map(stage) else {
         return pb::WhoCanApproveResponse { outcome, ..pb::WhoCanApproveResponse::default() };
@@ -135,7 +140,15 @@ fn stage(stage: StageRecord) -> pb::Stage {
     }
 }
 
-fn approval(approval: &Approval) -> pb::Stage {
+/// Whoever asked may be among the approvers and say no; where the step forbids it they are excluded from saying yes.
+fn approval(appeal: &AppealState, approval: &Approval) -> pb::Stage {
+    let creator = appeal.appeal.get("created_by").and_then(|by| by.as_str()).unwrap_or_default();
+    let of_their_own = |one: &&String| approval.dont_allow_self_approval && one.as_str() == creator;
+    let excluded = approval.approvers.iter().filter(of_their_own).map(|email| pb::Excluded {
+        user_id: email.clone(),
+        source: approval.name.clone(),
+        why: word(&Exclusion::Requester),
+    });
     let approvers = approval.approvers.iter().map(|email| pb::Approver {
         user_id: email.clone(),
         source: approval.name.clone(),
@@ -153,6 +166,7 @@ fn approval(approval: &Approval) -> pb::Stage {
         kind: if approval.approvers.is_empty() { "automatic" } else { "approval" }.to_owned(),
         state: approval.status.word().to_owned(),
         approvers: approvers.collect(),
+        excluded: excluded.collect(),
         decided_by: approval.actor.clone(),
         reason: approval.reason.clone(),
         evaluated: evaluated.collect(),

@@ -96,10 +96,14 @@ impl Coverage {
             if appeal && matches!(stage.state.as_str(), "blocked" | "skipped") {
                 continue;
             }
-            let key = if appeal { String::new() } else { stage.step_key.clone() };
-            let index = usize::try_from(stage.index).unwrap_or(usize::MAX);
-            let id = if appeal { "" } else { &stage.policy_id };
-            if let Some(covered) = self.parts(file, id).stages.get_mut(&(key, index)) {
+            let (id, part) = if appeal {
+                let Some(n) = guardian_step(&stage.path) else { continue };
+                ("", (String::new(), n))
+            } else {
+                let index = usize::try_from(stage.index).unwrap_or(usize::MAX);
+                (stage.policy_id.as_str(), (stage.step_key.clone(), index))
+            };
+            if let Some(covered) = self.parts(file, id).stages.get_mut(&part) {
                 *covered = true;
             }
         }
@@ -124,6 +128,11 @@ impl Coverage {
         });
         rows.collect()
     }
+}
+
+/// The place of a step in a policy of Guardian's, from its field path.
+fn guardian_step(path: &str) -> Option<usize> {
+    path.strip_prefix("steps[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn uncovered(parts: &BTreeMap<Part, bool>) -> impl Iterator<Item = &Part> {

@@ -156,7 +156,7 @@ impl Shown<'_> {
         let witness = &self.finding["witness"];
         let mut report = Report::default();
         let given: pb::Directory = read("countersign.v1.Directory", &witness["directory"]);
-        let directory = world::directory(&mut report, &Path::ROOT, &given);
+        let directory = world::directory(&mut report, &Path::ROOT, given);
         let given: pb::Request = read("countersign.v1.Request", &witness["request"]);
         let (request, _) = world::request(&mut report, &Path::ROOT, &given, &directory);
         report.finish().unwrap();

@@ -155,7 +155,7 @@ impl World {
         });
         let mut report = Report::default();
         let given = read("countersign.v1.Directory", &directory);
-        let directory = countersign::app::world::directory(&mut report, &Path::ROOT, &given);
+        let directory = countersign::app::world::directory(&mut report, &Path::ROOT, given);
         report.finish().unwrap();
         let request = Request {
             subject_id: "ann".to_owned(),

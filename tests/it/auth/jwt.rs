@@ -120,6 +120,40 @@ async fn every_kind_of_key_counts() {
     server.stop().await;
 }
 
+/// A key that the issuer has counts for nothing where its algorithm is not listed; which claim names the principal, and how far the
+/// clocks may be off, are settings.
+#[tokio::test]
+async fn an_issuer_is_believed_as_far_as_its_settings_go() {
+    let files = Files::new();
+    let (listed_key, other) = (Key::new("e", Algorithm::ES256), Key::new("d", Algorithm::EdDSA));
+    std::fs::write(files.path("keys"), set(&[&listed_key, &other])).unwrap();
+    let text = configuration(&format!("file:{}", files.path("keys").display()));
+    let strict = text.replace(
+        "algorithms = ['RS256', 'ES256', 'EdDSA']",
+        "algorithms = ['ES256']\nprincipal-claim = 'email'\nclock-skew-seconds = 5",
+    );
+    assert_ne!(text, strict);
+    let server = Server::with(&files.settings(&strict), ManualClock::at(NOW)).await;
+    let connection = Connection::open(server.addr).await;
+    let mut said = claims(NOW, &["editor"]);
+    assert_eq!(listed(&connection, &listed_key.sign(&said)).await, 401, "nobody is named");
+    said["email"] = "alice@corp.example".into();
+    let token = listed_key.sign(&said);
+    assert_eq!(listed(&connection, &token).await, 200);
+    assert_eq!(listed(&connection, &other.sign(&said)).await, 401);
+    assert_eq!(listed(&connection, &other.sign_as(&said, None)).await, 401);
+    for (end, wanted) in [(NOW - 4, 200), (NOW - 5, 401)] {
+        said["exp"] = end.into();
+        assert_eq!(listed(&connection, &listed_key.sign(&said)).await, wanted);
+    }
+    let body = br#"{"displayName": "Named", "policyType": "POLICY_TYPE_REVOKE"}"#;
+    let made = connection.send("POST", "/api/v1/policies", &[bearer(&token)], body).await.json();
+    let target = format!("/v1/policies/{}/revisions", made["policy"]["id"].as_str().unwrap());
+    let written = connection.send("GET", &target, &[bearer(&token)], b"").await.json();
+    assert_eq!(written["revisions"][0]["actor"], format!("jwt:{ISSUER}#alice@corp.example"));
+    server.stop().await;
+}
+
 /// An issuer on this machine, which counts how often it was asked.
 struct Endpoint {
     url: String,

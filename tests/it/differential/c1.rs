@@ -409,7 +409,7 @@ fn directory(world: &World) -> Directory {
         "administratorIds": world.administrators,
     });
     let mut report = Report::default();
-    let made = world::directory(&mut report, &Path::ROOT, &read("countersign.v1.Directory", &json));
+    let made = world::directory(&mut report, &Path::ROOT, read("countersign.v1.Directory", &json));
     report.finish().unwrap();
     made
 }

@@ -156,3 +156,20 @@ async fn expressions_are_checked_and_evaluated_by_themselves() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_only_tried_is_checked_and_not_written() {
+    let (server, mut client) = start().await;
+    let tried = |request: CreatePolicyRequest| {
+        let mut request = Request::new(request);
+        request.metadata_mut().insert("countersign-validate-only", "true".parse().unwrap());
+        request
+    };
+    let answer = client.create(tried(grant("Tried", vec![accept()]))).await.unwrap();
+    assert_eq!(text(answer.metadata(), "etag"), None);
+    assert_eq!(answer.into_inner().policy.unwrap().id, "");
+    let refused = client.create(tried(grant("", vec![accept()]))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(client.list(ListPolicyRequest::default()).await.unwrap().into_inner().list, []);
+    server.stop().await;
+}

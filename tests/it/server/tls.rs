@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use countersign::server::Drained;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -381,4 +383,15 @@ fn dev_cert_makes_what_serve_and_clients_take_and_overwrites_nothing() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let answer = runtime.block_on(rest(process.addr, &authority, None)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let certificate = CertificateDer::from_pem_slice(&std::fs::read(&cert).unwrap()).unwrap();
+    for (name, is_ours) in [("127.0.0.1", true), ("::1", true), ("localhost", true), ("example.org", false)] {
+        let name = ServerName::try_from(name).unwrap();
+        let verified = verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now());
+        assert_eq!(verified.is_ok(), is_ours, "{name:?}: {verified:?}");
+    }
 }

@@ -35,7 +35,7 @@ fn message<M: Message + Default>(name: &str, json: &Value) -> M {
 fn directory_of(json: &Value) -> Directory {
     let given = message("countersign.v1.Directory", json);
     let mut report = Report::default();
-    let made = world::directory(&mut report, &Path::ROOT, &given);
+    let made = world::directory(&mut report, &Path::ROOT, given);
     report.finish().unwrap();
     made
 }
