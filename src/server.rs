@@ -22,6 +22,7 @@ mod listener;
 mod pages;
 mod pipeline;
 mod request_id;
+pub mod services;
 mod token;
 mod tls;
 mod trace;
@@ -36,7 +37,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use crate::app::App;
@@ -56,13 +56,14 @@ use web::Web;
 
 pub use assembly::{Assembled, AssemblyError, assemble};
 pub use keys::{KeysUnreadable, keys};
+pub use services::Services;
 pub use tls::TlsError;
 
 /// What the frame is built around.
 #[derive(Debug)]
 pub struct Parts {
     /// The RPC services. Health and reflection are added here.
-    pub services: Routes,
+    pub services: services::Builder,
     /// The encoded `FileDescriptorSet` of those services, as the compiler wrote it.
     pub descriptors: &'static [u8],
     /// REST. Its limit for bodies is set here, from the settings.

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use http::HeaderValue;
 use serde::Deserialize;
+use tokio::task::futures::TaskLocalFuture;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -28,8 +29,8 @@ tokio::task_local! {
 }
 
 /// Runs `work` as part of the request `id`, so that whoever logs in it can name the request.
-pub async fn in_request<F: Future>(id: HeaderValue, work: F) -> F::Output {
-    REQUEST_ID.scope(id, work).await
+pub fn in_request<F: Future>(id: HeaderValue, work: F) -> TaskLocalFuture<HeaderValue, F> {
+    REQUEST_ID.scope(id, work)
 }
 
 /// The id of the request that is being worked on here, or `""` outside of any.

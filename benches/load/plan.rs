@@ -13,6 +13,7 @@ use crate::round::{self, Clients, Round};
 use crate::{Fault, Options};
 
 const SLED: &str = "bare sled";
+const GUARDIAN_SLED: &str = "bare sled, records of `CreatePolicy`";
 const FILE: &str = "raw file";
 const ECHO: &str = "bare tonic echo";
 const GRPC_GET: &str = "`Get`, gRPC";
@@ -123,13 +124,16 @@ fn writes<'a>(
     let record = document::record(stored);
     let file = Writers::file(&data.join("file"), record.clone())?;
     let sled = Writers::sled(&data.join("sled"), record)?;
+    let guardian_sled = Writers::sled(&data.join("guardian-sled"), document::record(guardian))?;
     // Clients of several rounds share them, and they are needed until the end.
-    let [file, sled] = [file, sled].map(|writers| &*Box::leak(Box::new(writers)));
+    let [file, sled, guardian_sled] =
+        [file, sled, guardian_sled].map(|writers| &*Box::leak(Box::new(writers)));
     Ok(vec![
         Figure::new("`Create`, gRPC", Some(server), stored.creates.clone()).against(SLED, Some(0.5)),
-        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone())
-            .against(SLED, Some(0.5)),
         Figure::new(SLED, None, sled).against(FILE, None),
+        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone())
+            .against(GUARDIAN_SLED, Some(0.5)),
+        Figure::new(GUARDIAN_SLED, None, guardian_sled),
         Figure::new(FILE, None, file),
     ])
 }

@@ -54,8 +54,7 @@ pub(super) enum Replayed {
 
 impl App {
     /// The first answer to the same request under the same key, if it was given within the last day.
-    pub(super) async fn replayed(&self, replay: Option<&Replay>) -> Result<Replayed, Error> {
-        let Some(replay) = replay else { return Ok(Replayed::Nothing(None)) };
+    pub(super) async fn replayed(&self, replay: &Replay) -> Result<Replayed, Error> {
         let Some(stored) = self.read(&replay.record_key()).await? else { return Ok(Replayed::Nothing(None)) };
         let record: ReplayRecord = read(&stored.value)?;
         if record.ends <= self.clock.now().seconds {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tonic::service::Routes;
 use zeroize::Zeroizing;
 
+use super::services::{Builder, Services};
 use super::{Drained, Error, KeysUnreadable, Parts, Running, keys, start};
 use crate::app::{self, App, Clock, Guardian, OnDropped};
 use crate::auth::{self, Guard};
@@ -139,7 +139,7 @@ async fn report_uncompiled(app: &App) -> Result<(), AssemblyError> {
 }
 
 /// Every service of this crate. tonic's own limit is set to ours, which the pipeline has enforced by then.
-fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
+fn services(app: &Arc<App>, message_max_bytes: usize) -> Builder {
     let policies = c1::policies_server::PoliciesServer::new(rpc::PolicyService::new(Arc::clone(app)));
     let search =
         c1::policy_search_server::PolicySearchServer::new(rpc::PolicySearchService::new(Arc::clone(app)));
@@ -156,16 +156,16 @@ fn services(app: &Arc<App>, message_max_bytes: usize) -> Routes {
     let comparer = ComparerServer::new(rpc::ComparerService::new(Arc::clone(app)));
     let revisions = RevisionsServer::new(rpc::RevisionService::new(Arc::clone(app)));
     let audit = AuditServer::new(rpc::AuditService::new(Arc::clone(app)));
-    Routes::default()
-        .add_service(policies.max_decoding_message_size(message_max_bytes))
-        .add_service(search.max_decoding_message_size(message_max_bytes))
-        .add_service(validate.max_decoding_message_size(message_max_bytes))
-        .add_service(test.max_decoding_message_size(message_max_bytes))
-        .add_service(guardian.max_decoding_message_size(message_max_bytes))
-        .add_service(raystack.max_decoding_message_size(message_max_bytes))
-        .add_service(simulator.max_decoding_message_size(message_max_bytes))
-        .add_service(analyzer.max_decoding_message_size(message_max_bytes))
-        .add_service(comparer.max_decoding_message_size(message_max_bytes))
-        .add_service(revisions.max_decoding_message_size(message_max_bytes))
-        .add_service(audit.max_decoding_message_size(message_max_bytes))
+    Services::builder()
+        .add(policies.max_decoding_message_size(message_max_bytes))
+        .add(search.max_decoding_message_size(message_max_bytes))
+        .add(validate.max_decoding_message_size(message_max_bytes))
+        .add(test.max_decoding_message_size(message_max_bytes))
+        .add(guardian.max_decoding_message_size(message_max_bytes))
+        .add(raystack.max_decoding_message_size(message_max_bytes))
+        .add(simulator.max_decoding_message_size(message_max_bytes))
+        .add(analyzer.max_decoding_message_size(message_max_bytes))
+        .add(comparer.max_decoding_message_size(message_max_bytes))
+        .add(revisions.max_decoding_message_size(message_max_bytes))
+        .add(audit.max_decoding_message_size(message_max_bytes))
 }

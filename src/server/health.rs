@@ -1,8 +1,9 @@
 //! What the service says of itself over gRPC: whether it serves (`grpc.health.v1`) and what (reflection).
 
-use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
+
+use super::services::{Builder, Services};
 
 /// The descriptors of the services that this module adds.
 pub(crate) const DESCRIPTORS: [&[u8]; 3] = [
@@ -14,9 +15,9 @@ pub(crate) const DESCRIPTORS: [&[u8]; 3] = [
 /// Adds health and both versions of reflection to the services. Reflection serves the descriptors byte for byte, so that
 /// the http rules in them survive.
 pub(crate) fn add_to(
-    services: Routes,
+    services: Builder,
     descriptors: &'static [u8],
-) -> Result<(Routes, HealthReporter), tonic_reflection::server::Error> {
+) -> Result<(Services, HealthReporter), tonic_reflection::server::Error> {
     let (reporter, health) = health_reporter();
     let reflection = || {
         DESCRIPTORS.iter().fold(
@@ -26,11 +27,8 @@ pub(crate) fn add_to(
             |builder, encoded| builder.register_encoded_file_descriptor_set(encoded),
         )
     };
-    let services = services
-        .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
-    Ok((services.prepare(), reporter))
+    let services = services.add(health).add(reflection().build_v1()?).add(reflection().build_v1alpha()?);
+    Ok((services.build(), reporter))
 }
 
 /// Says of every service, and of the server as a whole, whether it serves.

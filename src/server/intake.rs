@@ -84,17 +84,13 @@ impl Intake {
         let connection = Arc::new(Connection::default());
         let of_requests = Arc::clone(&connection);
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-            let (web, pipeline) = (Arc::clone(&self.web), Arc::clone(&self.pipeline));
             let connection = Arc::clone(&of_requests);
             // Here and not in the call, which first runs only when its turn comes.
             let in_flight = connection.in_flight();
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
-            // Boxed, because hyper makes it a part of a task that tokio moves about: it is some kilobytes large.
-            Box::pin(async move {
-                Ok::<_, Infallible>(web.call(pipeline, request, connection, in_flight, peer).await)
-            })
+            self.web.call(Arc::clone(&self.pipeline), request, connection, in_flight, peer)
         });
         self.http.serve(io, service, connection, accepted, draining).await;
     }

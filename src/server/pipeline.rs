@@ -14,7 +14,6 @@ use http_body_util::Full;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tower::Service as _;
@@ -25,6 +24,7 @@ use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
 use super::limits::{self, Arriving, Bounded, Gate};
 use super::pages::Pages;
+use super::services::Services;
 use super::{deadline, request_id, token, trace};
 use crate::app::{App, Attempt};
 use crate::auth::{Guard, Peer};
@@ -44,7 +44,7 @@ const PONG: &str = "pong";
 pub(crate) struct Pipeline {
     pub(crate) methods: Methods,
     pub(crate) audit: Option<Arc<App>>,
-    pub(crate) services: Routes,
+    pub(crate) services: Services,
     pub(crate) gateway: Gateway,
     pub(crate) pages: Pages,
     pub(crate) max_message_bytes: u32,
@@ -172,23 +172,26 @@ impl Pipeline {
         let answered = match target {
             Target::Services if streams => {
                 // tonic bounds each message of a stream; the stream as a whole has no bound.
+                let request = request.map(Body::new);
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Services => {
-                let request = request.map(|body| Bounded::new(body, limit));
+                let request = request.map(|body| Body::new(Bounded::new(body, limit)));
                 AssertUnwindSafe(services.call(request)).catch_unwind().await.map(reword)
             }
             Target::Page(page) => return Ok(self.pages.answer(*page)),
             Target::Ping => return Ok(Response::new(Body::new(Full::from(PONG)))),
             Target::Token => {
-                let answer = token::answer(&self.guard, request, peer);
+                let answer = Box::pin(token::answer(&self.guard, request, peer));
                 AssertUnwindSafe(answer).catch_unwind().await
             }
             Target::Gateway(matched) => {
                 if let Some(ip) = peer.ip() {
                     request.extensions_mut().insert(ip);
                 }
-                AssertUnwindSafe(self.gateway.call(matched, request, services)).catch_unwind().await
+                // Boxed, as above, so that other calls need no room for it.
+                let answer = Box::pin(self.gateway.call(matched, request, services));
+                AssertUnwindSafe(answer).catch_unwind().await
             }
         };
         answered.map_err(panicked)

@@ -11,6 +11,7 @@ use http::{Method, Request, Response, Version};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tonic::body::Body;
+use tonic::codegen::BoxFuture;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -51,19 +52,38 @@ impl Web {
         Web { grpc_web: settings.grpc_web, cors: cors(&settings.cors_origins) }
     }
 
-    /// One request. A plain one costs nothing more than it would without this.
-    pub(crate) async fn call(
+    /// One request. A plain one costs nothing more than it would without this. What comes back is boxed here, because hyper makes
+    /// it a part of a task that tokio moves about, and it is some kilobytes large: as large as the way that a request takes, and no
+    /// larger.
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        pipeline: Arc<Pipeline>,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+        in_flight: InFlight,
+        peer: Peer,
+    ) -> BoxFuture<Response<Served>, Infallible> {
+        let grpc_web = self.grpc_web && is_grpc_web(&request);
+        if !grpc_web && self.cors.is_none() {
+            return Box::pin(async move {
+                Ok(pipeline.call(request, &connection, in_flight, peer).await.map(Either::Left))
+            });
+        }
+        let web = Arc::clone(self);
+        Box::pin(async move {
+            Ok(web.call_of_browser(grpc_web, pipeline, request, connection, in_flight, peer).await)
+        })
+    }
+
+    async fn call_of_browser(
         &self,
+        grpc_web: bool,
         pipeline: Arc<Pipeline>,
         request: Request<Incoming>,
         connection: Arc<Connection>,
         in_flight: InFlight,
         peer: Peer,
     ) -> Response<Served> {
-        let grpc_web = self.grpc_web && is_grpc_web(&request);
-        if !grpc_web && self.cors.is_none() {
-            return pipeline.call(request, &connection, in_flight, peer).await.map(Either::Left);
-        }
         let mut in_flight = Some(in_flight);
         let layers = tower::service_fn(move |mut request: Request<Body>| {
             let (pipeline, connection) = (Arc::clone(&pipeline), Arc::clone(&connection));

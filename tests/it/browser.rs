@@ -1,11 +1,12 @@
 //! What a browser would send: gRPC-Web over HTTP/1.1, and the preflights of CORS.
 
 use countersign::app::SystemClock;
+use countersign::auth::Role;
 use countersign::pb::c1::api::policy::v1::{GetPolicyRequest, ListPolicyRequest, ListPolicyResponse};
 use prost::Message;
 use std::sync::Arc;
 
-use super::harness::{Answer, Server, http, settings};
+use super::harness::{Answer, ManualClock, Server, http, settings};
 
 async fn server(others: &[(&str, &str)]) -> Server {
     Server::with(&settings("memory:", others), Arc::new(SystemClock::default())).await
@@ -123,6 +124,26 @@ async fn scripts_of_a_listed_origin_may_call_and_others_may_not() {
     );
     let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
     assert!(exposed.contains("etag") && exposed.contains("countersign-warning"), "{exposed}");
+    server.stop().await;
+}
+
+/// A preflight never carries a credential; the call itself does, and a refusal can be read by the script.
+#[tokio::test]
+async fn a_preflight_needs_no_credential_and_the_call_does() {
+    let files = crate::auth::Files::new();
+    let token = files.token("page", &[Role::Viewer]);
+    let server =
+        Server::with(&files.settings("cors-origins = 'https://app.example.com'\n"), ManualClock::at(0)).await;
+    assert_eq!(preflight(&server, "https://app.example.com").await.status, 200);
+    for (token, wanted) in [("", 401), (token.as_str(), 200)] {
+        let mut all = headers(&[("origin", "https://app.example.com")]);
+        if !token.is_empty() {
+            all.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        let answer = http(server.addr, "GET", "/api/v1/policies", &all, b"").await;
+        assert_eq!(answer.status, wanted);
+        assert_eq!(answer.headers["access-control-allow-origin"], "https://app.example.com");
+    }
     server.stop().await;
 }
 

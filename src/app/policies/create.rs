@@ -24,9 +24,12 @@ impl App {
         warnings.extend(c1::compile(&policy, self.surroundings(None))?.warnings);
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         for _ in 0..ATTEMPTS_MAX {
-            let before = match self.replayed(replay.as_ref()).await? {
-                Replayed::Answer(answer) => return Ok(*answer),
-                Replayed::Nothing(before) => before,
+            let before = match &replay {
+                None => None,
+                Some(replay) => match Box::pin(self.replayed(replay)).await? {
+                    Replayed::Answer(answer) => return Ok(*answer),
+                    Replayed::Nothing(before) => before,
+                },
             };
             let mut batch = Batch::new();
             self.check_references(&mut batch, None, &policy).await?;
@@ -42,7 +45,8 @@ impl App {
             if self.commit_policy(caller, batch, &policy).await?.is_some() {
                 if caller.validate_only {
                     let mut warnings = warnings;
-                    warnings.extend(self.analysis_warnings(&policy).await?);
+                    // Boxed, so that a create that is meant needs no room for it.
+                    warnings.extend(Box::pin(self.analysis_warnings(&policy)).await?);
                     // Nobody shall look for it under an id that it does not get.
                     policy.id.clear();
                     let message = CreatePolicyResponse { policy: Some(policy) };

@@ -38,7 +38,7 @@ impl App {
             if self.commit_policy(caller, batch, &new).await?.is_some() {
                 let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
                 if caller.validate_only {
-                    warnings.extend(self.analysis_warnings(&new).await?);
+                    warnings.extend(Box::pin(self.analysis_warnings(&new)).await?);
                 }
                 return Ok(Answer {
                     message: UpdatePolicyResponse { policy: Some(new) },

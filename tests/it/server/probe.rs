@@ -12,7 +12,7 @@ use countersign::config::{self, Layer};
 use countersign::gateway::{Gateway, Style, Styles};
 use countersign::pb;
 use countersign::pb::c1::api::policy::v1::GetPolicyRequest;
-use countersign::server::{Drained, Parts, Running, start};
+use countersign::server::{Drained, Parts, Running, Services, start};
 use countersign::store::Health;
 use countersign::telemetry::{Metrics, request_id};
 use futures_util::future::BoxFuture;
@@ -27,7 +27,6 @@ use prost_types::{FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorP
 use tokio::sync::{Notify, Semaphore, watch};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
@@ -225,7 +224,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let (health, receiver) = watch::channel(Health::Ready);
         let parts = Parts {
-            services: Routes::new(probe.clone()).add_service(Policies(probe.clone())),
+            services: Services::builder().add(probe.clone()).add(Policies(probe.clone())),
             descriptors: &DESCRIPTORS,
             gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
             styles: Styles::all(Style::CONDUCTORONE),

@@ -233,7 +233,14 @@ fn the_name_in_the_certificate_is_the_principal() {
     ]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let dns = |name: &str| clients.sign("by name", vec![SanType::DnsName(name.try_into().unwrap())]);
+    let uri = |uri: &str| SanType::URI(uri.try_into().unwrap());
+    let both = |of: &str| {
+        clients.sign("both", vec![SanType::DnsName("ci.example.org".try_into().unwrap()), uri(of)])
+    };
     let cases = [
+        // A SPIFFE URI goes before a DNS name, and that before the common name.
+        (Some(both("spiffe://example.org/ci")), "200", "cert:spiffe://example.org/ci"),
+        (Some(both("https://example.org/ci")), "403", "cert:ci.example.org"),
         (Some(clients.spiffe("spiffe://example.org/ci")), "200", "cert:spiffe://example.org/ci"),
         (Some(clients.spiffe("spiffe://example.org/other")), "403", "cert:spiffe://example.org/other"),
         (Some(dns("ci.example.org")), "403", "cert:ci.example.org"),
