@@ -1,5 +1,5 @@
 //! What can be said of Guardian's policies: of steps whose conditions ask for nothing, of stages, and of people who are named
-//! everywhere. Conditions that ask about the appeal are not reasoned about.
+//! everywhere. Conditions that ask about the appeal are not reasoned about; the appeals that are tried say what those compare.
 
 mod tried;
 
@@ -10,12 +10,14 @@ use chrono::DateTime;
 use super::Witness;
 use super::finding::{Code, Finding};
 use crate::expr::guardian::{Parameters, outcome};
-use crate::workflow::run::{AppealStatus, Approval, ApprovalStatus};
+use crate::workflow::run::{AppealState, AppealStatus, Approval, ApprovalStatus};
 use crate::workflow::{Approver, Condition, Sequence, Source, Stage, Work, Workflow};
 use tried::tried;
 
 /// The most people of one policy who are tried as the one person.
 const PEOPLE_MAX: usize = 12;
+/// The most steps of one policy for which an appeal of its own is tried.
+const OWN_APPEALS_MAX: usize = 16;
 /// Who makes appeals.
 const CREATOR: &str = "requester@example.com";
 
@@ -116,7 +118,8 @@ pub(in crate::workflow) fn constant(condition: &Condition) -> Option<bool> {
     outcome::is_truthy(&value).ok()
 }
 
-/// Adds the appeal that was seen to stand still, or to be rejected although everybody approves, to findings that say so.
+/// Adds the appeal that was seen to stand still, or to be rejected although everybody approves, to findings that say so: one appeal for
+/// all of them, and one of its own for a step to which that does not come.
 fn show(workflow: &Workflow, sequence: &Sequence, findings: &mut [Finding]) {
     if !findings.iter().any(|one| matches!(one.code, Code::StageNeverBegun | Code::AlwaysRejected)) {
         return;
@@ -125,19 +128,31 @@ fn show(workflow: &Workflow, sequence: &Sequence, findings: &mut [Finding]) {
         let may = |who: &&String| !one.dont_allow_self_approval || who.as_str() != CREATOR;
         one.approvers.iter().find(may).cloned()
     };
-    let Some((state, witness)) = tried(workflow, sequence, CREATOR, everybody) else { return };
     let is = |one: &Approval, status| one.status == status;
+    let rejects = |state: &AppealState, finding: &Finding| {
+        state.approvals.iter().any(|one| {
+            is(one, ApprovalStatus::Rejected) && finding.path == format!("{}.approve_if", one.place)
+        })
+    };
+    let Some((state, witness)) = tried(workflow, sequence, CREATOR, None, everybody) else { return };
     let begun =
         !witness.happenings.is_empty() || state.approvals.iter().any(|one| is(one, ApprovalStatus::Pending));
+    let mut left = OWN_APPEALS_MAX;
     for finding in findings {
-        let happens = match finding.code {
-            Code::StageNeverBegun => state.status == AppealStatus::Pending && !begun,
-            Code::AlwaysRejected => state.approvals.iter().any(|one| {
-                is(one, ApprovalStatus::Rejected) && finding.path == format!("{}.approve_if", one.place)
-            }),
-            _ => false,
+        let shown = match finding.code {
+            Code::StageNeverBegun => {
+                (state.status == AppealStatus::Pending && !begun).then(|| witness.clone())
+            }
+            Code::AlwaysRejected if rejects(&state, finding) => Some(witness.clone()),
+            Code::AlwaysRejected if left > 0 => {
+                left -= 1;
+                let is_it = |step: &&Stage| finding.path == format!("{}.approve_if", step.place);
+                let own = tried(workflow, sequence, CREATOR, steps_of(sequence).find(is_it), everybody);
+                own.filter(|(state, _)| rejects(state, finding)).map(|(_, witness)| witness)
+            }
+            _ => None,
         };
-        finding.witness = happens.then(|| Box::new(witness.clone()));
+        finding.witness = shown.map(Box::new);
     }
 }
 
@@ -192,6 +207,6 @@ fn named(sources: &[Source]) -> BTreeSet<String> {
 
 /// An appeal that this person approves alone, as it was seen to happen.
 fn approved_by(workflow: &Workflow, sequence: &Sequence, person: &str, creator: &str) -> Option<Witness> {
-    let (state, witness) = tried(workflow, sequence, creator, |_| Some(person.to_owned()))?;
+    let (state, witness) = tried(workflow, sequence, creator, None, |_| Some(person.to_owned()))?;
     (state.status == AppealStatus::Approved && !witness.happenings.is_empty()).then_some(witness)
 }

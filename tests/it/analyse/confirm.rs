@@ -35,8 +35,7 @@ const WITHOUT_WITNESS: [Code; 10] = [
     Code::CannotTell,
 ];
 
-/// Findings about Guardian's policies alone, in which Guardian's conditions are not reasoned about: the one appeal that is tried may
-/// not come to the step, or not be made.
+/// Findings about Guardian's policies alone, whose conditions are not reasoned about: no appeal that is tried need come to the step.
 const OF_GUARDIAN: [&str; 2] = ["STAGE_NEVER_BEGUN", "ALWAYS_REJECTED"];
 
 /// Simulates the witness of a finding and looks whether it happens.
