@@ -11,11 +11,13 @@ use super::{Answer, App, Error};
 use crate::pb::countersign::v1::{self as pb, policy_source::Policy as Source};
 use crate::policy::{Path, Report};
 use crate::workflow::Workflow;
-use crate::workflow::compare::{Change, Renamed, compare};
+use crate::workflow::analyse::Stop;
+use crate::workflow::compare::{Change, Renamed, compare_until};
 use crate::workflow::run::Policies;
 use crate::workflow::world::Directory;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tried::{Sides, Tried};
 
 /// The most requests of one comparison, those of a population with them.
@@ -70,7 +72,7 @@ impl App {
         let names = [named(&sides.sources[0], &before), named(&sides.sources[1], &after)];
         let differences = {
             let (before, after) = (Arc::clone(&before), Arc::clone(&after));
-            self.compute.run(move |_| differences(&before, &after)).await?
+            self.compute.run(move |stop| differences(&before, &after, stop)).await?
         };
         let effects = self.effects(tried, requests, directory, at, &differences.renamed, examples).await?;
         Ok(message::answer(names, &differences.changes, effects).into())
@@ -151,8 +153,9 @@ fn named(source: &pb::PolicySource, prepared: &Prepared) -> pb::ComparedPolicy {
     pb::ComparedPolicy { policy_id: id, revision }
 }
 
-/// What is different between the policies, and between those that both lead to.
-fn differences(before: &Prepared, after: &Prepared) -> Differences {
+/// What is different between the policies, and between those that both lead to; nothing once nobody waits for it.
+fn differences(before: &Prepared, after: &Prepared, stop: &Arc<AtomicBool>) -> Differences {
+    let stop = Stop::when(Arc::clone(stop));
     let mut found = Differences { changes: Vec::new(), renamed: BTreeMap::new() };
     match (before, after) {
         (Prepared::Task { policies: before, .. }, Prepared::Task { policies: after, .. }) => {
@@ -160,18 +163,18 @@ fn differences(before: &Prepared, after: &Prepared) -> Differences {
                 policies.by_id.get(&policies.first).map(|one| Arc::clone(&one.workflow))
             };
             if let (Some(old), Some(new)) = (first(before), first(after)) {
-                found.add(String::new(), &old, &new);
+                found.add(String::new(), &old, &new, &stop);
             }
             for (id, old) in &before.by_id {
                 let new = after.by_id.get(id).filter(|_| *id != before.first && *id != after.first);
                 let Some(new) = new.filter(|new| !Arc::ptr_eq(&old.workflow, &new.workflow)) else {
                     continue;
                 };
-                found.add(id.clone(), &old.workflow, &new.workflow);
+                found.add(id.clone(), &old.workflow, &new.workflow, &stop);
             }
         }
         (Prepared::Appeal { workflow: before, .. }, Prepared::Appeal { workflow: after, .. }) => {
-            found.add(String::new(), before, after);
+            found.add(String::new(), before, after, &stop);
         }
         // Refused when the call was read.
         _ => {}
@@ -180,8 +183,8 @@ fn differences(before: &Prepared, after: &Prepared) -> Differences {
 }
 
 impl Differences {
-    fn add(&mut self, policy: String, before: &Workflow, after: &Workflow) {
-        let (changes, renamed) = compare(before, after);
+    fn add(&mut self, policy: String, before: &Workflow, after: &Workflow, stop: &Stop) {
+        let (changes, renamed) = compare_until(before, after, stop);
         self.changes.extend(changes.into_iter().map(|change| (policy.clone(), change)));
         self.renamed.insert(policy, renamed);
     }

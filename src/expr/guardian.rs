@@ -3,7 +3,8 @@
 //!
 //! In reading order: `lex`, `parse`, `shape` (the names of fields), `check` (types), `fold` (what the library's optimiser does to
 //! the meaning), `evaluate` with `access`, `operators` and `builtins`; `value` and `kinds` below all of them, `outcome` for what a
-//! result means, `formula` for whoever reasons about expressions. `docs/decisions/0011-guardian-expressions.md` says where we differ from the library and why.
+//! result means, `formula` for whoever reasons about expressions and `helpful` for whoever looks for an example.
+//! `docs/decisions/0011-guardian-expressions.md` says where we differ from the library and why.
 //!
 //! Pure: no clock, no randomness, no I/O, no `async`, no logging; the time is handed in.
 
@@ -13,6 +14,7 @@ mod check;
 mod evaluate;
 mod fold;
 mod formula;
+mod helpful;
 mod kinds;
 mod lex;
 mod moment;

@@ -22,15 +22,23 @@ pub use fate::{Asked, Effect, Fate, FateKind, Hop, appeal_fate, effects, task_fa
 pub use sequences::Renamed;
 
 use super::Workflow;
+use super::analyse::Stop;
 use sequences::Matched;
 
 /// Everything that is different, rules first; and which sequence has become which.
 #[must_use]
 pub fn compare(before: &Workflow, after: &Workflow) -> (Vec<Change>, Renamed) {
+    compare_until(before, after, &Stop::default())
+}
+
+/// As [`compare`], for as long as somebody wants to know: once they do not, it ends soon and says nothing.
+#[must_use]
+pub fn compare_until(before: &Workflow, after: &Workflow, stop: &Stop) -> (Vec<Change>, Renamed) {
     let mut changes = Vec::new();
     let matched = Matched::of(before, after);
-    rules::compare(before, after, &matched, &mut changes);
-    sequences::compare(before, after, &matched, &mut changes);
+    rules::compare(before, after, &matched, stop, &mut changes);
+    sequences::compare(before, after, &matched, stop, &mut changes);
     entry::compare(before, after, &mut changes);
-    (changes, matched.renamed())
+    // Of what was not decided any more it would say that it cannot be told.
+    if stop.is_set() { (Vec::new(), Renamed::default()) } else { (changes, matched.renamed()) }
 }

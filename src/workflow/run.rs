@@ -26,6 +26,7 @@ pub use appeal::{
 pub use event::{Answer, Decision, Effect, Event, Happening, Occurrence, Verdict};
 pub use machine::{CHAIN_MAX, Machine, Policies, Policy, REPLACEMENTS_MAX, STAGES_ENTERED_MAX};
 pub use simulate::{EVENTS_IDLE_MAX, Ending, Idle, Trace, simulate, simulate_appeal};
+pub(in crate::workflow) use stage::kind;
 pub use state::{
     Asked, Escalates, Excluded, Exclusion, Hop, Outcome, RuleTried, RuleValue, StageRecord, StageState,
     State, Tried,

@@ -19,8 +19,13 @@ fn data() -> PathBuf {
 
 /// Runs `countersign check` in the directory of the files, with `input` on standard input.
 fn check(args: &[&str], input: &str) -> Output {
+    run("check", &data(), args, &[], input)
+}
+
+/// Runs a command of `countersign` in a directory, with nothing but `env` around it and `input` on standard input.
+pub fn run(name: &str, directory: &Path, args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.arg("check").args(args).current_dir(data()).env_clear();
+    command.arg(name).args(args).current_dir(directory).env_clear().envs(env.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // Whoever refuses its arguments does not read.
@@ -41,7 +46,7 @@ fn code(output: &Output) -> i32 {
 }
 
 /// All that a run says, as a person can read it.
-fn told(output: &Output) -> String {
+pub fn told(output: &Output) -> String {
     format!("{}-- standard error\n{}-- exit code {}\n", stdout(output), stderr(output), code(output))
 }
 

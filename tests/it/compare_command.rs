@@ -1,13 +1,12 @@
 //! `countersign compare`, as it is run: on files of `data/compare_command`, with what is printed about them in files that end in
 //! `.expected` (`COUNTERSIGN_BLESS=1` writes those anew), and against a server.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::check::golden;
+use crate::check::{self, golden, told};
 use crate::harness::{Server, post};
 
 fn data() -> PathBuf {
@@ -16,19 +15,7 @@ fn data() -> PathBuf {
 
 /// Runs `countersign compare` on the files, with `input` on standard input.
 fn run(args: &[&str], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.arg("compare").args(args).current_dir(data()).env_clear();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // Whoever refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn told(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let code = output.status.code().unwrap();
-    format!("{}-- standard error\n{}-- exit code {code}\n", text(&output.stdout), text(&output.stderr))
+    check::run("compare", &data(), args, &[], input)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Drawings, as `countersign simulate` and `countersign draw` print them. Every drawing that is made here is read again: SVG as XML
-//! whose boxes do not lie on each other, Graphviz's text by a parser of it, Mermaid's by its lines.
+//! whose boxes do not lie on each other, Graphviz's text by a parser of it, Mermaid's by its lines. Those of a few cases are kept in
+//! `data/draw`, to be looked at; `COUNTERSIGN_BLESS=1` writes them anew.
 
 mod hostile;
 mod read;
@@ -9,9 +10,28 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
+use crate::check::golden;
 use crate::{simulate, simulate_command};
 
 const FORMATS: &[&str] = &["mermaid", "dot", "svg"];
+
+/// Cases of `data/simulate` whose drawings are kept: one for each thing that a drawing can show.
+const KEPT: &[&str] = &[
+    "rules",
+    "approval-manager-fallback",
+    "approval-denied",
+    "escalation-to-users",
+    "escalation-in-a-circle",
+    "escalation-to-policy",
+    "agent-changes-policy",
+    "wait-condition-times-out",
+    "guardian-requirements",
+    "guardian-stages",
+    "guardian-when",
+];
+
+/// Examples of which the drawing without a request is kept.
+const KEPT_EXAMPLES: &[&str] = &["policies/09-data-platform.json", "guardian/03-parallel-stages.json"];
 
 fn run(directory: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
@@ -35,10 +55,17 @@ fn sound(about: &str, format: &str, text: &str) -> (usize, usize) {
     }
 }
 
+/// Holds a drawing against the one that is kept.
+fn keep(name: &str, format: &str, text: &str) {
+    let ending = if format == "mermaid" { "mmd" } else { format };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/draw");
+    golden(&folder.join(format!("{name}.{ending}")), text);
+}
+
 #[test]
 fn every_simulation_can_be_drawn() {
     let folder = tempfile::tempdir().unwrap();
-    let mut count = 0;
+    let (mut count, mut kept) = (0, 0);
     for (name, case) in simulate::cases() {
         let files =
             (case["call"] == "simulate").then(|| simulate_command::files(folder.path(), &case["body"]));
@@ -56,11 +83,16 @@ fn every_simulation_can_be_drawn() {
             *args.last_mut().unwrap() = format;
             let text = drawn(folder.path(), &args);
             sizes.push(sound(&format!("{name} {format}"), format, &text));
+            if KEPT.contains(&name.as_str()) {
+                keep(&name, format, &text);
+                kept += 1;
+            }
         }
         // All three are of one model.
         assert_eq!(sizes[0], sizes[1], "{name}");
     }
     assert!(count > 60, "{count}");
+    assert_eq!(kept, KEPT.len() * FORMATS.len());
 }
 
 #[test]
@@ -78,6 +110,9 @@ fn examples_are_drawn_without_a_request() {
                 let (boxes, arrows) = sound(&name, format, &text);
                 assert!(boxes >= 2 && arrows >= 1, "{name}: {text}");
                 assert!(!text.contains("the way of this request"), "{name}");
+                if KEPT_EXAMPLES.contains(&name.as_str()) {
+                    keep(path.file_stem().unwrap().to_str().unwrap(), format, &text);
+                }
             }
         }
     }

@@ -3,13 +3,12 @@
 //! `COUNTERSIGN_BLESS=1` writes what is expected anew.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::check::golden;
+use crate::check::{self, golden, told};
 use crate::harness::{Server, http};
 use crate::simulate;
 
@@ -43,19 +42,7 @@ fn data() -> PathBuf {
 
 /// Runs `countersign simulate` in `directory`, with `input` on standard input.
 fn run(directory: &Path, args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.arg("simulate").args(args).current_dir(directory).env_clear().envs(env.iter().copied());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // Whoever refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn told(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let code = output.status.code().unwrap();
-    format!("{}-- standard error\n{}-- exit code {code}\n", text(&output.stdout), text(&output.stderr))
+    check::run("simulate", directory, args, env, input)
 }
 
 /// The usual files, and these arguments after them.

@@ -110,7 +110,11 @@ impl App {
         let compiled =
             guardian::compile(&policy, around).map_err(|refused| Error::Invalid(refused.violations))?;
         let found = self.check_guardian_references(&policy).await?;
-        let warnings = compiled.warnings.iter().chain(&found).map(ToString::to_string).collect();
+        let mut warnings: Vec<String> =
+            compiled.warnings.iter().chain(&found).map(ToString::to_string).collect();
+        if caller.validate_only {
+            warnings.extend(self.guardian_analysis_warnings(compiled.workflow).await?);
+        }
         let created_by = if of_older { caller.actor.clone() } else { String::new() };
         let policy = self.guardian_sealed(&policy)?;
         Ok((Document { policy, title: record.title, created_by, restores: Some(number) }, warnings))

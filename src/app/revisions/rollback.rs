@@ -64,7 +64,11 @@ impl App {
                 ..RevisionRecord::default()
             };
             if self.commit_policy(caller, batch, &new).await?.is_some() {
-                return Ok((Kept::of(record)?, warnings.iter().map(ToString::to_string).collect()));
+                let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                if caller.validate_only {
+                    warnings.extend(self.analysis_warnings(&new).await?);
+                }
+                return Ok((Kept::of(record)?, warnings));
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS_MAX })

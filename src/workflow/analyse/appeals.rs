@@ -1,24 +1,30 @@
 //! What can be said of Guardian's policies: of steps whose conditions ask for nothing, of stages, and of people who are named
-//! everywhere. Conditions that ask about the appeal are not reasoned about.
+//! everywhere. Conditions that ask about the appeal are not reasoned about; the appeals that are tried say what those compare.
+
+mod tried;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta};
-use serde_json::{Map, json};
+use chrono::DateTime;
 
 use super::Witness;
-use super::candidate::now;
 use super::finding::{Code, Finding};
 use crate::expr::guardian::{Parameters, outcome};
-use crate::workflow::run::{
-    AppealMachine, AppealState, AppealStatus, ApprovalStatus, Decision, Event, Happening, PolicyName, Verdict,
-};
-use crate::workflow::world::{Appeal, Directory, Request};
+use crate::workflow::run::{AppealState, AppealStatus, Approval, ApprovalStatus};
 use crate::workflow::{Approver, Condition, Sequence, Source, Stage, Work, Workflow};
+use tried::tried;
+
+/// The most people of one policy who are tried as the one person.
+const PEOPLE_MAX: usize = 12;
+/// The most steps of one policy for which an appeal of its own is tried.
+const OWN_APPEALS_MAX: usize = 16;
+/// Who makes appeals.
+const CREATOR: &str = "requester@example.com";
 
 /// Notes what the steps of a policy say.
 pub(super) fn analyse(workflow: &Workflow, findings: &mut Vec<Finding>) {
     for sequence in workflow.sequences.values() {
+        let before = findings.len();
         if let Some(first) = never_begun(sequence) {
             let message = format!(
                 "no step belongs to the first declared stage, so no approval ever begins; {first} is the first that has any"
@@ -27,10 +33,7 @@ pub(super) fn analyse(workflow: &Workflow, findings: &mut Vec<Finding>) {
         }
         let mut rejected: Option<String> = None;
         for stage in &sequence.stages {
-            let steps = match &stage.work {
-                Work::Parallel(steps) => steps.as_slice(),
-                _ => std::slice::from_ref(stage),
-            };
+            let steps = side_by_side(stage);
             for step in steps {
                 if let Some(place) = &rejected {
                     let message =
@@ -44,8 +47,22 @@ pub(super) fn analyse(workflow: &Workflow, findings: &mut Vec<Finding>) {
                 rejected = own.filter_map(|step| one_step(step, findings)).next();
             }
         }
+        show(workflow, sequence, findings.get_mut(before..).unwrap_or_default());
         one_person(workflow, sequence, findings);
     }
+}
+
+/// The steps of a stage, or what stands alone.
+fn side_by_side(stage: &Stage) -> &[Stage] {
+    match &stage.work {
+        Work::Parallel(steps) => steps,
+        _ => std::slice::from_ref(stage),
+    }
+}
+
+/// All steps of a sequence.
+fn steps_of(sequence: &Sequence) -> impl Iterator<Item = &Stage> {
+    sequence.stages.iter().flat_map(side_by_side)
 }
 
 /// The place of the first stage that has steps, if it is not the first one declared, and cannot be skipped as a whole: what comes
@@ -63,11 +80,7 @@ fn says_what_it_does(sequence: &Sequence, step: &Stage) -> bool {
         let digits: String = step.place.chars().filter(char::is_ascii_digit).collect();
         digits.parse::<usize>().unwrap_or(usize::MAX)
     };
-    let mut steps = sequence.stages.iter().flat_map(|stage| match &stage.work {
-        Work::Parallel(steps) => steps.as_slice(),
-        _ => std::slice::from_ref(stage),
-    });
-    !steps.any(|other| other.name == step.name && number(other) < number(step))
+    !steps_of(sequence).any(|other| other.name == step.name && number(other) < number(step))
 }
 
 /// Notes what one step says; its place if it rejects every appeal.
@@ -105,15 +118,49 @@ pub(in crate::workflow) fn constant(condition: &Condition) -> Option<bool> {
     outcome::is_truthy(&value).ok()
 }
 
+/// Adds the appeal that was seen to stand still, or to be rejected although everybody approves, to findings that say so: one appeal for
+/// all of them, and one of its own for a step to which that does not come.
+fn show(workflow: &Workflow, sequence: &Sequence, findings: &mut [Finding]) {
+    if !findings.iter().any(|one| matches!(one.code, Code::StageNeverBegun | Code::AlwaysRejected)) {
+        return;
+    }
+    let everybody = |one: &Approval| {
+        let may = |who: &&String| !one.dont_allow_self_approval || who.as_str() != CREATOR;
+        one.approvers.iter().find(may).cloned()
+    };
+    let is = |one: &Approval, status| one.status == status;
+    let rejects = |state: &AppealState, finding: &Finding| {
+        state.approvals.iter().any(|one| {
+            is(one, ApprovalStatus::Rejected) && finding.path == format!("{}.approve_if", one.place)
+        })
+    };
+    let Some((state, witness)) = tried(workflow, sequence, CREATOR, None, everybody) else { return };
+    let begun =
+        !witness.happenings.is_empty() || state.approvals.iter().any(|one| is(one, ApprovalStatus::Pending));
+    let mut left = OWN_APPEALS_MAX;
+    for finding in findings {
+        let shown = match finding.code {
+            Code::StageNeverBegun => {
+                (state.status == AppealStatus::Pending && !begun).then(|| witness.clone())
+            }
+            Code::AlwaysRejected if rejects(&state, finding) => Some(witness.clone()),
+            Code::AlwaysRejected if left > 0 => {
+                left -= 1;
+                let is_it = |step: &&Stage| finding.path == format!("{}.approve_if", step.place);
+                let own = tried(workflow, sequence, CREATOR, steps_of(sequence).find(is_it), everybody);
+                own.filter(|(state, _)| rejects(state, finding)).map(|(_, witness)| witness)
+            }
+            _ => None,
+        };
+        finding.witness = shown.map(Box::new);
+    }
+}
+
 /// Somebody who is named in every step that asks people.
 fn one_person(workflow: &Workflow, sequence: &Sequence, findings: &mut Vec<Finding>) {
-    let steps = sequence.stages.iter().flat_map(|stage| match &stage.work {
-        Work::Parallel(steps) => steps.as_slice(),
-        _ => std::slice::from_ref(stage),
-    });
     let mut common: Option<BTreeSet<String>> = None;
     let (mut manual, mut own) = (0, true);
-    for step in steps {
+    for step in steps_of(sequence) {
         let Work::Approval(approval) = &step.work else { continue };
         manual += 1;
         own &= approval.allow_self_approval;
@@ -123,16 +170,19 @@ fn one_person(workflow: &Workflow, sequence: &Sequence, findings: &mut Vec<Findi
             None => named,
         });
     }
-    for person in common.unwrap_or_default() {
-        let creator = if own { person.clone() } else { "requester@example.com".to_owned() };
-        let Some(witness) = approved_by(workflow, sequence, &person, &creator) else { continue };
+    if !own && manual < 2 {
+        return;
+    }
+    for person in common.unwrap_or_default().into_iter().take(PEOPLE_MAX) {
+        let creator = if own { person.as_str() } else { CREATOR };
+        let Some(witness) = approved_by(workflow, sequence, &person, creator) else { continue };
         if own {
             let message = format!("{person} can approve every step of an appeal of their own");
             findings.push(Finding::new(Code::SelfApproval, "steps", message).shown_by(witness));
             return;
         }
         // Of several steps all but one may have been skipped.
-        if manual > 1 && witness.happenings.len() > 1 {
+        if witness.happenings.len() > 1 {
             let message = format!("{person} alone can approve every step");
             findings.push(Finding::new(Code::SingleApprover, "steps", message).shown_by(witness));
             return;
@@ -140,12 +190,15 @@ fn one_person(workflow: &Workflow, sequence: &Sequence, findings: &mut Vec<Findi
     }
 }
 
-fn named(sources: &[Source]) -> BTreeSet<String> {
-    let entries = sources.iter().flat_map(|source| match source {
-        Source::All(approvers) => approvers.as_slice(),
+fn entries(source: &Source) -> &[Approver] {
+    match source {
+        Source::All(approvers) => approvers,
         _ => &[],
-    });
-    let emails = entries.filter_map(|one| match one {
+    }
+}
+
+fn named(sources: &[Source]) -> BTreeSet<String> {
+    let emails = sources.iter().flat_map(entries).filter_map(|one| match one {
         Approver::Email(email) => Some(email.clone()),
         Approver::Expression(_) => None,
     });
@@ -154,60 +207,6 @@ fn named(sources: &[Source]) -> BTreeSet<String> {
 
 /// An appeal that this person approves alone, as it was seen to happen.
 fn approved_by(workflow: &Workflow, sequence: &Sequence, person: &str, creator: &str) -> Option<Witness> {
-    let declared = sequence.stages.iter().filter_map(|stage| stage.place.strip_prefix("stages["));
-    let declared = declared.filter_map(|place| place.trim_end_matches(']').parse::<usize>().ok());
-    let stages = declared.max().map_or(0, |last| last + 1);
-    let appeal = Appeal { appeal: appeal_of(workflow, creator), ..Appeal::default() };
-    let machine = AppealMachine {
-        workflow,
-        policy: PolicyName::default(),
-        stages,
-        appeal: &appeal,
-        dry_run: false,
-        stop: None,
-    };
-    let at = now();
-    let (mut state, _) = machine.step(AppealState::default(), &Event { at, what: Happening::Started });
-    let mut happenings = Vec::new();
-    while state.status == AppealStatus::Pending && state.failure.is_none() && happenings.len() < 256 {
-        let waiting = state.approvals.iter().find(|one| one.status == ApprovalStatus::Pending)?;
-        let decision = Decision {
-            actor: person.to_owned(),
-            verdict: Verdict::Approve,
-            approval: waiting.name.clone(),
-            ..Decision::default()
-        };
-        let what = Happening::Decided(decision);
-        let before = state.clone();
-        (state, _) = machine.step(state, &Event { at, what: what.clone() });
-        if state == before {
-            return None;
-        }
-        happenings.push((TimeDelta::zero(), what));
-    }
-    let approved =
-        state.status == AppealStatus::Approved && state.failure.is_none() && !happenings.is_empty();
-    let request = Request { appeal: Some(appeal), ..Request::default() };
-    approved.then(|| Witness { request, directory: Directory::default(), at, happenings })
-}
-
-/// An appeal that keeps to what the policy asks of appeals.
-fn appeal_of(workflow: &Workflow, creator: &str) -> Map<String, serde_json::Value> {
-    let entry = workflow.entry.as_deref();
-    let options = entry.and_then(|entry| entry.lifetime.as_ref()).map(|lifetime| lifetime.options.as_slice());
-    let duration = options.and_then(|options| options.first()).map_or("24h", |option| option.value.as_str());
-    let questions = entry.map(|entry| entry.questions.as_slice()).unwrap_or_default();
-    let answers: Map<String, serde_json::Value> =
-        questions.iter().map(|question| (question.key.clone(), json!("yes"))).collect();
-    let appeal = json!({
-        "account_id": creator, "account_type": "user", "created_by": creator, "role": "viewer",
-        "options": {"duration": duration},
-        "details": {"__policy_questions": answers},
-        "resource": {"provider_type": "example", "provider_urn": "example", "type": "example", "urn": "example:1",
-                     "name": "example"},
-    });
-    match appeal {
-        serde_json::Value::Object(appeal) => appeal,
-        _ => Map::new(),
-    }
+    let (state, witness) = tried(workflow, sequence, creator, None, |_| Some(person.to_owned()))?;
+    (state.status == AppealStatus::Approved && !witness.happenings.is_empty()).then_some(witness)
 }

@@ -7,12 +7,17 @@ use super::drive::{Actor, Cast, Driver, Roles, Run};
 use super::finding::{Code, Finding};
 use super::paths;
 use super::rules::Rules;
+use super::solver::Lit;
 use super::stages::{self, Longest};
 use crate::workflow::run::{Ending, Outcome, StageState};
-use crate::workflow::{Destination, EscalationTarget, Sequence, Stage, Work, Workflow};
+use crate::workflow::{
+    Condition, Destination, EscalationTarget, Sequence, Stage, Until, Wait, Work, Workflow,
+};
 
 /// The most approvals of one policy that are tried with nobody there to ask, each in a run of its own.
 const EMPTY_TRIED_MAX: usize = 64;
+/// The most waits of one policy for which a request is looked for that does not meet what is waited for.
+const UNMET_TRIED_MAX: usize = 16;
 
 /// Tries what people can do in every sequence that a request can get to.
 pub(super) fn analyse(
@@ -21,19 +26,19 @@ pub(super) fn analyse(
     driver: Driver<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let (mut tried, mut runs) = (0, 0);
+    let (mut tried, mut unmet, mut runs) = (0, 0, 0);
     for key in rules.reached() {
         let Some(sequence) = workflow.sequences.get(key) else { continue };
         let before = findings.len();
         stages::analyse(sequence, findings);
         let path = super::sequence_path(workflow, key);
-        let Some(candidate) = leading_to(workflow, rules, key) else {
+        let Some(candidate) = leading_to(workflow, rules, key, &[]) else {
             let message = "no request was found that comes here, so that nothing could be tried";
             findings.push(Finding::new(Code::CannotTell, path, message));
             continue;
         };
         let one = One { key, path, sequence, candidate, roles: Roles::of(&sequence.stages), driver };
-        one.show_waits(findings.get_mut(before..).unwrap_or_default());
+        one.show_waits(workflow, rules, &mut unmet, findings.get_mut(before..).unwrap_or_default());
         one.time(findings);
         one.blocks(&mut tried, findings);
         one.goes_round(findings);
@@ -43,18 +48,18 @@ pub(super) fn analyse(
     }
 }
 
-/// A request that comes to the sequence.
-fn leading_to(workflow: &Workflow, rules: &mut Rules<'_>, key: &str) -> Option<Candidate> {
+/// A request that comes to the sequence, and for which these hold, too.
+fn leading_to(workflow: &Workflow, rules: &mut Rules<'_>, key: &str, also: &[Lit]) -> Option<Candidate> {
     let leads = |to: &Destination| matches!(to, Destination::Sequence(to) if to == key);
     let routes: Vec<usize> =
         workflow.routes.iter().enumerate().filter(|(_, route)| leads(&route.to)).map(|(n, _)| n).collect();
     let through = routes.into_iter().filter(|n| rules.alive.get(*n) == Some(&true)).collect::<Vec<_>>();
     for route in through {
-        if let Some(candidate) = rules.leading_to(Some(route)) {
+        if let Some(candidate) = rules.leading_to(Some(route), also) {
             return Some(candidate);
         }
     }
-    if leads(&workflow.baseline) && rules.falls_through { rules.leading_to(None) } else { None }
+    if leads(&workflow.baseline) && rules.falls_through { rules.leading_to(None, also) } else { None }
 }
 
 /// One sequence, with a request that comes to it.
@@ -126,21 +131,48 @@ impl One<'_> {
         })
     }
 
-    /// Adds the requests that are seen to wait to findings about waits.
-    fn show_waits(&self, findings: &mut [Finding]) {
+    /// Adds the requests that are seen to wait to findings about waits. What is waited for may hold for the request that there is;
+    /// then another one is looked for.
+    fn show_waits(
+        &self,
+        workflow: &Workflow,
+        rules: &Rules<'_>,
+        unmet: &mut usize,
+        findings: &mut [Finding],
+    ) {
         for finding in findings {
             if !matches!(finding.code, Code::WaitWithoutTimeout | Code::WaitNeverEnds) {
                 continue;
             }
             let place = finding.path.trim_end_matches(".wait.condition").to_owned();
-            let candidate = self.peopled();
-            let Some(run) = self.run(&candidate, &Actor::EverybodyBefore(place.clone())) else { continue };
-            let last = run.state.stages.last();
-            let is_there =
-                last.is_some_and(|stage| stage.place == place && stage.state != StageState::Passed);
-            if is_there {
-                finding.witness = Some(Box::new(Witness::of_run(&candidate, &run)));
+            let mut witness = self.waiting(&place, self.candidate.clone());
+            if witness.is_none() && *unmet < UNMET_TRIED_MAX {
+                *unmet += 1;
+                let other = self.waited_for(&place).and_then(|condition| {
+                    let (mut rules, unmet) = rules.unmet(condition, self.driver.stop)?;
+                    leading_to(workflow, &mut rules, self.key, &[unmet])
+                });
+                witness = other.and_then(|other| self.waiting(&place, other));
             }
+            finding.witness = witness.map(Box::new);
+        }
+    }
+
+    /// That the candidate's request is seen to wait at a place.
+    fn waiting(&self, place: &str, mut candidate: Candidate) -> Option<Witness> {
+        self.roles.cast(&mut candidate, &Cast::Everybody, None);
+        let run = self.run(&candidate, &Actor::EverybodyBefore(place.to_owned()))?;
+        let last = run.state.stages.last()?;
+        let is_there = last.place == place && last.state != StageState::Passed;
+        is_there.then(|| Witness::of_run(&candidate, &run))
+    }
+
+    /// The condition that is waited for at a place.
+    fn waited_for(&self, place: &str) -> Option<&Condition> {
+        let stage = self.sequence.stages.iter().find(|stage| stage.place == place)?;
+        match &stage.work {
+            Work::Wait(Wait { until: Until::Condition { condition, .. }, .. }) => Some(condition),
+            _ => None,
         }
     }
 

@@ -57,11 +57,11 @@ pub struct Ways {
 }
 
 impl<'w> Conditions<'w> {
-    /// Ready to be asked about; a condition is known by its place in the list from then on.
+    /// Ready to be asked about, for as long as somebody wants to know; a condition is known by its place in the list from then on.
     #[must_use]
-    pub fn of(conditions: Vec<&'w Condition>) -> Conditions<'w> {
+    pub fn of(conditions: Vec<&'w Condition>, stop: &Stop) -> Conditions<'w> {
         let formulas: Vec<Formula> = conditions.iter().map(|condition| formula(condition)).collect();
-        Conditions { conditions, decided: Theory::of(&formulas, &Stop::default()) }
+        Conditions { conditions, decided: Theory::of(&formulas, stop) }
     }
 
     /// How the condition `second` relates to `first`.

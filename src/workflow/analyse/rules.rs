@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::candidate::Candidate;
 use super::finding::{Code, Finding};
 use super::relation::formula;
-use super::solver::{Answer, Lit};
+use super::solver::{Answer, Lit, Stop};
 use super::theory::{Pair, Theory};
 use super::{TRIES_MAX, Witness};
 use crate::expr::{Evaluation, Formula};
@@ -285,9 +285,20 @@ impl<'w> Rules<'w> {
         }
     }
 
-    /// A request that this rule decides; `None` as index for the baseline.
-    pub fn leading_to(&mut self, route: Option<usize>) -> Option<Candidate> {
-        let all = self.deciding(route);
+    /// The same rules, to be asked about together with a condition beside them; and that it is not met. `None` if they are too long.
+    pub fn unmet(&self, condition: &Condition, stop: &Stop) -> Option<(Rules<'w>, Lit)> {
+        let mut formulas = formulas(self.workflow);
+        formulas.push(formula(condition));
+        let (theory, mut pairs) = Theory::of(&formulas, stop)?;
+        let unmet = !pairs.pop()?.yes;
+        let (workflow, alive) = (self.workflow, self.alive.clone());
+        Some((Rules { workflow, theory, pairs, alive, falls_through: self.falls_through }, unmet))
+    }
+
+    /// A request that this rule decides, `None` as index for the baseline, and for which these hold, too.
+    pub fn leading_to(&mut self, route: Option<usize>, also: &[Lit]) -> Option<Candidate> {
+        let mut all = self.deciding(route);
+        all.extend(also);
         self.candidate(&all, |rules, candidate| {
             let directory = candidate.directory();
             let facts = candidate.request.facts(&directory, candidate.at);

@@ -34,7 +34,7 @@ impl Stop {
         Stop(flag)
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(in crate::workflow) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::change::{Change, Code, Direction};
 use crate::workflow::Condition;
-use crate::workflow::analyse::{Conditions, Exists, Relation, constant};
+use crate::workflow::analyse::{Conditions, Exists, Relation, Stop, constant};
 
 /// Of a condition that is met by the same requests, but need not fail for the same.
 const MAY_FAIL: &str = "is met by the same requests; whether it fails for the same cannot be told";
@@ -13,12 +13,13 @@ pub(super) fn compare(
     paths: (&str, &str),
     sentence: &str,
     (before, after): (&Condition, &Condition),
+    stop: &Stop,
     changes: &mut Vec<Change>,
 ) {
     if before.text() == after.text() {
         return;
     }
-    let (relation, alike) = relate(before, after);
+    let (relation, alike) = relate(before, after, stop);
     let (direction, told) = match Direction::of(&relation) {
         Direction::Same if !alike => (Direction::Unknown, MAY_FAIL),
         direction => (direction, told(direction)),
@@ -31,8 +32,8 @@ pub(super) fn compare(
 
 /// How the second relates to the first; and whether they also fail for the same requests, where that is not to be unmet: an appeal
 /// ends when a condition of its policy fails.
-fn relate(before: &Condition, after: &Condition) -> (Relation, bool) {
-    let mut both = Conditions::of(vec![before, after]);
+fn relate(before: &Condition, after: &Condition, stop: &Stop) -> (Relation, bool) {
+    let mut both = Conditions::of(vec![before, after], stop);
     let decided = both.relate(0, 1);
     let is_guardian = matches!(after, Condition::Guardian(_));
     let alike = !is_guardian || both.fail_alike(0, 1);

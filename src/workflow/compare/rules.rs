@@ -9,7 +9,7 @@ use super::change::{Change, Code, Direction};
 use super::condition::told;
 use super::sequences::{Led, Matched};
 use super::words::{self, Words};
-use crate::workflow::analyse::{Conditions, Exists, Ways, sequence_path};
+use crate::workflow::analyse::{Conditions, Exists, Stop, Ways, sequence_path};
 use crate::workflow::{Destination, Route, Workflow};
 
 /// The most pairs of rules that are asked about one by one.
@@ -27,10 +27,16 @@ struct Rules<'w> {
 }
 
 /// Notes what is different.
-pub(super) fn compare(before: &Workflow, after: &Workflow, matched: &Matched, changes: &mut Vec<Change>) {
+pub(super) fn compare(
+    before: &Workflow,
+    after: &Workflow,
+    matched: &Matched,
+    stop: &Stop,
+    changes: &mut Vec<Change>,
+) {
     let (was, is) = places(before, after, matched);
     let all = before.routes.iter().chain(&after.routes).map(|route| &route.condition);
-    let conditions = Conditions::of(all.collect());
+    let conditions = Conditions::of(all.collect(), stop);
     let mut rules = Rules { before, after, was, is, conditions };
     let pairing = rules.pair();
     let mut found = Vec::new();

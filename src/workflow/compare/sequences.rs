@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::change::{Change, Code};
 use super::steps;
-use crate::workflow::analyse::sequence_path;
+use crate::workflow::analyse::{Stop, sequence_path};
 use crate::workflow::{Destination, Sequence, Workflow};
 
 /// Under which keys sequences go on, for those that have changed it.
@@ -134,7 +134,13 @@ fn content(sequence: &Sequence) -> String {
 }
 
 /// What has become of each sequence.
-pub(super) fn compare(before: &Workflow, after: &Workflow, matched: &Matched, changes: &mut Vec<Change>) {
+pub(super) fn compare(
+    before: &Workflow,
+    after: &Workflow,
+    matched: &Matched,
+    stop: &Stop,
+    changes: &mut Vec<Change>,
+) {
     for (key, old) in &before.sequences {
         let path = sequence_path(before, key);
         let now = matched.to.get(key);
@@ -149,7 +155,7 @@ pub(super) fn compare(before: &Workflow, after: &Workflow, matched: &Matched, ch
             let change = Change::new(Code::SequenceRenamed, (&path, &sequence_path(after, now)), message);
             changes.push(change.towards(super::Direction::Same).with_values(key, now));
         }
-        steps::compare(&old.stages, &new.stages, changes);
+        steps::compare(&old.stages, &new.stages, stop, changes);
     }
     let (_, come) = matched.left(before, after);
     for key in come {

@@ -8,6 +8,7 @@ use super::align::Pairing;
 use super::change::{Change, Code, Direction};
 use super::words::{self, Words};
 use super::{approval, condition};
+use crate::workflow::analyse::Stop;
 use crate::workflow::{Condition, Source, Stage, Template, Until, Wait, Work};
 
 /// A step, with the stage that it belongs to in a dialect that has such.
@@ -21,7 +22,7 @@ struct Step<'w> {
 }
 
 /// Notes what is different.
-pub(super) fn compare(before: &[Stage], after: &[Stage], changes: &mut Vec<Change>) {
+pub(super) fn compare(before: &[Stage], after: &[Stage], stop: &Stop, changes: &mut Vec<Change>) {
     let (was, is) = (begins(before), begins(after));
     if was != is {
         let message = if is {
@@ -53,7 +54,7 @@ pub(super) fn compare(before: &[Stage], after: &[Stage], changes: &mut Vec<Chang
             changes.push(change.with_values((n + 1).to_string(), (m + 1).to_string()));
         }
         if old.content != new.content || old.stage.name != new.stage.name {
-            step(old.stage, new.stage, changes);
+            step(old.stage, new.stage, stop, changes);
         }
     }
     for new in pairing.added(after.len()).into_iter().filter_map(|m| after.get(m)) {
@@ -169,7 +170,7 @@ fn pair_between(pairing: &mut Pairing, counts: (usize, usize)) {
 }
 
 /// What has become of one step.
-fn step(old: &Stage, new: &Stage, changes: &mut Vec<Change>) {
+fn step(old: &Stage, new: &Stage, stop: &Stop, changes: &mut Vec<Change>) {
     let Stage { name, when, may_fail, work, place } = old;
     let paths = (place.as_str(), new.place.as_str());
     if *name != new.name {
@@ -177,7 +178,7 @@ fn step(old: &Stage, new: &Stage, changes: &mut Vec<Change>) {
         let change = Change::new(Code::StepRenamed, paths, message);
         changes.push(change.with_values(name, &new.name));
     }
-    step_when(when.as_ref(), new.when.as_ref(), paths, changes);
+    step_when(when.as_ref(), new.when.as_ref(), paths, stop, changes);
     if *may_fail != new.may_fail {
         let message = if new.may_fail {
             "the steps go on when this one fails or says no by itself"
@@ -188,7 +189,7 @@ fn step(old: &Stage, new: &Stage, changes: &mut Vec<Change>) {
         let direction = Direction::of_flag(*may_fail, new.may_fail);
         changes.push(change.towards(direction).with_values(may_fail.to_string(), new.may_fail.to_string()));
     }
-    works(work, &new.work, paths, changes);
+    works(work, &new.work, paths, stop, changes);
 }
 
 /// A step without `when` takes part in every request.
@@ -196,6 +197,7 @@ fn step_when(
     old: Option<&Condition>,
     new: Option<&Condition>,
     paths: (&str, &str),
+    stop: &Stop,
     changes: &mut Vec<Change>,
 ) {
     let below = |path: &str| format!("{path}.when");
@@ -204,7 +206,7 @@ fn step_when(
         (None, None) => {}
         (Some(old), Some(new)) => {
             let sentence = "the condition under which the step takes part";
-            condition::compare(Code::WhenChanged, (&from, &to), sentence, (old, new), changes);
+            condition::compare(Code::WhenChanged, (&from, &to), sentence, (old, new), stop, changes);
         }
         (None, Some(new)) => {
             let message = "the step takes part only if a condition holds";
@@ -219,7 +221,7 @@ fn step_when(
     }
 }
 
-fn works(old: &Work, new: &Work, paths: (&str, &str), changes: &mut Vec<Change>) {
+fn works(old: &Work, new: &Work, paths: (&str, &str), stop: &Stop, changes: &mut Vec<Change>) {
     let mut note = |code, message: &str, from: &str, to: &str| {
         if from != to {
             changes.push(Change::new(code, paths, message).with_values(from, to));
@@ -232,8 +234,8 @@ fn works(old: &Work, new: &Work, paths: (&str, &str), changes: &mut Vec<Change>)
         (
             Work::Automatic { approve_if, rejection_reason },
             Work::Automatic { approve_if: new, rejection_reason: new_reason },
-        ) => automatic((approve_if, rejection_reason), (new, new_reason), paths, changes),
-        (Work::Wait(old), Work::Wait(new)) => wait(old, new, paths, changes),
+        ) => automatic((approve_if, rejection_reason), (new, new_reason), paths, stop, changes),
+        (Work::Wait(old), Work::Wait(new)) => wait(old, new, paths, stop, changes),
         (Work::Provision(old), Work::Provision(new)) => {
             let (from, to) = (words::provision(*old), words::provision(*new));
             note(Code::ProvisionChanged, "access is brought about in another way", from, to);
@@ -269,12 +271,13 @@ fn automatic(
     old: (&Condition, &Template),
     new: (&Condition, &Template),
     paths: (&str, &str),
+    stop: &Stop,
     changes: &mut Vec<Change>,
 ) {
     let below = |field: &str| (format!("{}.{field}", paths.0), format!("{}.{field}", paths.1));
     let (from, to) = below("approve_if");
     let sentence = "the condition that approves";
-    condition::compare(Code::ApproveIfChanged, (&from, &to), sentence, (old.0, new.0), changes);
+    condition::compare(Code::ApproveIfChanged, (&from, &to), sentence, (old.0, new.0), stop, changes);
     let (was, is) = (words::template(old.1), words::template(new.1));
     if was != is {
         let (from, to) = below("rejection_reason");
@@ -283,7 +286,7 @@ fn automatic(
     }
 }
 
-fn wait(old: &Wait, new: &Wait, paths: (&str, &str), changes: &mut Vec<Change>) {
+fn wait(old: &Wait, new: &Wait, paths: (&str, &str), stop: &Stop, changes: &mut Vec<Change>) {
     let Wait { until, name, comment_on_first_wait, comment_on_timeout } = old;
     match (until, &new.until) {
         (
@@ -291,7 +294,7 @@ fn wait(old: &Wait, new: &Wait, paths: (&str, &str), changes: &mut Vec<Change>) 
             Until::Condition { condition: is, timeout: new_timeout },
         ) => {
             let sentence = "the condition that is waited for";
-            condition::compare(Code::WaitConditionChanged, paths, sentence, (was, is), changes);
+            condition::compare(Code::WaitConditionChanged, paths, sentence, (was, is), stop, changes);
             if timeout != new_timeout {
                 let (from, to) = (words::limit(*timeout), words::limit(*new_timeout));
                 let message = format!("the step waits {to} instead of {from}");

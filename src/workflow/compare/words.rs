@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::workflow::run;
 use crate::workflow::{
     Action, Agent, AgentFailure, AgentMode, Approver, Destination, EscalationTarget, Provision, Source,
     Stage, Template, Until, Wait, Work,
@@ -50,20 +51,10 @@ impl Words {
 
 /// The kind of a step.
 pub(super) fn kind(work: &Work) -> &'static str {
-    match work {
-        Work::Approval(approval) => match approval.sources.first() {
-            Some(Source::Webhook(_)) => "webhook",
-            Some(Source::Agent(_)) => "agent",
-            _ => "approval",
-        },
-        Work::Automatic { .. } => "automatic decision",
-        Work::Wait(_) => "wait",
-        Work::Provision(_) => "provision",
-        Work::Form => "form",
-        Work::Action(_) => "action",
-        Work::Accept { .. } => "accept",
-        Work::Reject { .. } => "reject",
-        Work::Parallel(_) => "stage",
+    match run::kind(work) {
+        "automatic" => "automatic decision",
+        "parallel" => "stage",
+        as_recorded => as_recorded,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::workflow::{
 };
 
 /// What the record of a stage calls its kind.
-fn kind(work: &Work) -> &'static str {
+pub(in crate::workflow) fn kind(work: &Work) -> &'static str {
     match work {
         Work::Approval(approval) => match approval.sources.first() {
             Some(Source::Webhook(_)) => "webhook",

@@ -2,10 +2,12 @@
 //! shown must happen. `COUNTERSIGN_COMPARE_CASES` sets how many pairs; each is made from its number alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign::expr::{Evaluation, compile};
-use countersign::workflow::analyse::Witness;
-use countersign::workflow::compare::{Change, Code, Direction, compare};
+use countersign::workflow::analyse::{Conditions, Exists, Relation, Stop, Witness};
+use countersign::workflow::compare::{Change, Code, Direction, compare, compare_until};
 use countersign::workflow::{Condition, Destination, Route, Workflow};
 
 use crate::analyse::worlds::{Dice, condition, each_world};
@@ -169,4 +171,23 @@ fn what_is_said_of_conditions_holds_in_every_world() {
         assert!(seen.get(&code).is_some_and(|count| count * 100 > compared), "{code}: {seen:?}");
     }
     assert!(unsure * 4 < compared, "{unsure} of {compared} are not decided");
+}
+
+/// Nobody hears of a comparison that nobody waits for, and nothing is decided for it any more.
+#[test]
+fn a_comparison_ends_when_nobody_waits_for_it() {
+    let rule = |text: &str| workflow(&[(text.to_owned(), 1)]).unwrap();
+    let before = rule("subject.department == \"a\"");
+    let after = rule("subject.department in [\"a\", \"b\"]");
+    let flag = Arc::new(AtomicBool::new(false));
+    let stop = Stop::when(Arc::clone(&flag));
+    let decided = || {
+        let both = [&before, &after].map(|one| &one.routes[0].condition);
+        Conditions::of(both.to_vec(), &stop).relate(0, 1)
+    };
+    assert!(matches!(decided(), Relation { gained: Exists::Seen(_), lost: Exists::Never }));
+    assert!(!compare_until(&before, &after, &stop).0.is_empty());
+    flag.store(true, Ordering::Relaxed);
+    assert!(matches!(decided(), Relation { gained: Exists::Unknown, lost: Exists::Unknown }));
+    assert!(compare_until(&before, &after, &stop).0.is_empty());
 }

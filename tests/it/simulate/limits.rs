@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::differential::read;
-use crate::harness::{PATIENCE, Server, settings};
+use crate::harness::{PATIENCE, Server, post, settings};
 use countersign::app::SystemClock;
 
 async fn start() -> (Server, SimulatorClient<Channel>) {
@@ -108,6 +108,51 @@ async fn happenings_and_policies_have_limits() {
         assert_eq!(answer.trace.unwrap().outcome.unwrap().kind().as_str_name(), "OUTCOME_KIND_GRANTED");
         let status = client.simulate(over).await.unwrap_err();
         assert_eq!(refused(&status, limit), (path.to_owned(), code.to_owned()));
+    }
+    server.stop().await;
+}
+
+/// What leads to more policies than are read for one simulation. The machine says so where it comes to one that was not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulation_reads_256_policies() {
+    let (server, mut client) = start().await;
+    let stored = async |leads: serde_json::Value| {
+        let policy = json!({"displayName": "Any", "policyType": "POLICY_TYPE_GRANT", "policySteps": leads["policySteps"],
+                            "baselinePolicyId": leads["baselinePolicyId"]});
+        let (status, made) = post(&server, "/api/v1/policies", &policy).await;
+        assert_eq!(status, 200, "{made}");
+        made["policy"]["id"].as_str().unwrap().to_owned()
+    };
+    let accepts = json!({"policySteps": {"grant": {"steps": [{"accept": {}}]}}});
+    // Each of 128 rules leads to a policy, and each of those to one more: with the first 257, and one less with a rule less.
+    let mut ids = Vec::new();
+    for _ in 0..128 {
+        let last = stored(accepts.clone()).await;
+        ids.push(stored(json!({"baselinePolicyId": last})).await);
+    }
+    let case = |n: usize| {
+        let request = Request { subject_id: n.to_string(), ..Request::default() };
+        Case { id: n.to_string(), request: Some(request), ..Case::default() }
+    };
+    for (rules, granted) in [(127, 127), (128, 127)] {
+        let one = |n: usize| json!({"condition": format!("subject.id == \"{n}\""), "policyId": ids[n]});
+        let router = json!({"displayName": "Router", "policyType": "POLICY_TYPE_GRANT",
+                            "rules": (0..rules).map(one).collect::<Vec<_>>(), "policySteps": accepts["policySteps"]});
+        let batch = BatchSimulateRequest {
+            policy: inline(read("c1.api.policy.v1.Policy", &router)),
+            directory: Some(Directory { users: users(128), ..Directory::default() }),
+            cases: (0..rules).map(case).collect(),
+            ..BatchSimulateRequest::default()
+        };
+        let mut answers = client.batch_simulate(batch).await.unwrap().into_inner();
+        let mut outcomes = Vec::new();
+        while let Some(answer) = answers.message().await.unwrap() {
+            outcomes.push(answer.trace.unwrap().outcome.unwrap());
+        }
+        let (good, bad): (Vec<_>, Vec<_>) =
+            outcomes.iter().partition(|one| one.kind().as_str_name() == "OUTCOME_KIND_GRANTED");
+        assert_eq!((good.len(), bad.len()), (granted, rules - granted), "{bad:?}");
+        assert!(bad.iter().all(|one| one.why.contains("there is no policy")), "{bad:?}");
     }
     server.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Where boxes stand and where arrows run: what the layout library is told, and what it says. The only module that names it.
 
+use std::collections::BTreeMap;
+
 use graphlay::{
     Direction, Edge, Graph, LayoutOptions, Limits, MergeEdges, Node, NodeId, Point, PortHint, Side, Size,
 };
@@ -19,8 +21,10 @@ pub(super) const HEADER_PX: f64 = 26.0;
 /// The height of the label of an arrow.
 pub(super) const ARROW_LABEL_PX: f64 = 16.0;
 
-/// How far from a table an arrow turns that was moved to its row.
-const ROW_TURNS_PX: [f64; 4] = [8.0, 12.0, 16.0, 20.0];
+/// How far from a table an arrow may turn that was moved to its row, and how much there is at least between two that turn at one
+/// place.
+const ROW_TURNS_PX: [f64; 6] = [8.0, 11.5, 15.0, 18.5, 22.0, 25.5];
+const ROW_TURNS_APART_PX: f64 = 10.0;
 
 /// A rectangle: left, top, width, height.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,13 @@ pub(super) struct Area {
     pub(super) y: f64,
     pub(super) width: f64,
     pub(super) height: f64,
+}
+
+impl Area {
+    /// Whether a point is in it.
+    pub(super) fn holds(&self, (x, y): (f64, f64)) -> bool {
+        (self.x..self.x + self.width).contains(&x) && (self.y..self.y + self.height).contains(&y)
+    }
 }
 
 /// Where an arrow runs.
@@ -173,35 +184,54 @@ fn end(model: &Model, sizes: &Sizes, ids: &Ids, n: usize) -> Option<(NodeId, Opt
         return Some((id, None));
     }
     let group = model.nodes.get(n)?.group?;
-    let (_, middle) = row(sizes, group, n)?;
+    let middle = row(sizes, group, n)?;
     let t = middle / sizes.tables.get(group)?.as_ref()?.height * 2.0 - 1.0;
     Some((ids.tables.get(group).copied().flatten()?, Some(PortHint::Offset { side: Side::Right, t })))
 }
 
-/// The number of a row of a table, and its middle below the top of the table.
-fn row(sizes: &Sizes, group: usize, n: usize) -> Option<(usize, f64)> {
+/// The middle of a row, below the top of its table.
+fn row(sizes: &Sizes, group: usize, n: usize) -> Option<f64> {
     let rows = &sizes.tables.get(group)?.as_ref()?.rows;
-    let (number, (_, top, height)) = rows.iter().enumerate().find(|(_, (rule, _, _))| *rule == n)?;
-    Some((number, top + height / 2.0))
+    let (_, top, height) = rows.iter().find(|(rule, _, _)| *rule == n)?;
+    Some(top + height / 2.0)
+}
+
+/// Where the arrows of one table turn: the number of the turn, and from which height to which.
+#[derive(Default)]
+struct Turns(Vec<(usize, f64, f64)>);
+
+impl Turns {
+    /// How far from the table an arrow turns between two heights. No two lie on each other as long as there is room: who follows
+    /// one could not tell where it goes on.
+    fn take(&mut self, from: f64, to: f64) -> f64 {
+        let (top, bottom) = (from.min(to), from.max(to));
+        let apart = |(_, above, below): &(usize, f64, f64)| {
+            *below + ROW_TURNS_APART_PX < top || bottom + ROW_TURNS_APART_PX < *above
+        };
+        let is_free = |turn: &usize| self.0.iter().all(|one| one.0 != *turn || apart(one));
+        let turn = (0..ROW_TURNS_PX.len()).find(is_free).unwrap_or(self.0.len() % ROW_TURNS_PX.len());
+        self.0.push((turn, top, bottom));
+        ROW_TURNS_PX.get(turn).copied().unwrap_or_default()
+    }
 }
 
 impl Arranged {
     /// Lets arrows leave tables at their rows. The library knows the places, but inside a frame it may move them.
     fn leave_at_rows(&mut self, model: &Model, sizes: &Sizes) {
+        let mut turns: BTreeMap<usize, Turns> = BTreeMap::new();
         for (arrow, run) in model.arrows.iter().zip(&mut self.runs) {
             let group = model.nodes.get(arrow.from).and_then(|node| node.group);
             let place = group.and_then(|group| {
-                let (number, middle) = row(sizes, group, arrow.from)?;
+                let middle = row(sizes, group, arrow.from)?;
                 let table = (*self.tables.get(group)?)?;
-                Some((number, table.y + middle, table.x + table.width))
+                Some((group, table.y + middle, table.x + table.width))
             });
-            let (Some((number, y, right)), Some(run)) = (place, run) else { continue };
+            let (Some((group, y, right)), Some(run)) = (place, run) else { continue };
             let Some((x, is)) = run.points.first().copied() else { continue };
             if (is - y).abs() < 0.5 || (x - right).abs() > 0.5 {
                 continue;
             }
-            // Each row turns at another place, so that their arrows do not lie on each other.
-            let turn = x + ROW_TURNS_PX.get(number % ROW_TURNS_PX.len()).copied().unwrap_or(8.0);
+            let turn = x + turns.entry(group).or_default().take(y, is);
             drop(run.points.splice(0..1, [(x, y), (turn, y), (turn, is)]));
         }
     }

@@ -12,7 +12,7 @@ pub(super) const LEADING_PX: f64 = 16.0;
 /// Around the text of a box.
 pub(super) const PADDING_PX: f64 = 10.0;
 /// The column of a table with the numbers of rules, and the one with what they came to.
-pub(super) const NUMBER_PX: f64 = 32.0;
+const NUMBER_PX: f64 = 32.0;
 pub(super) const VALUE_PX: f64 = 46.0;
 /// The smallest box.
 const WIDTH_MIN_PX: f64 = 72.0;
@@ -45,6 +45,8 @@ pub(super) struct Sized {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) width: f64,
+    /// Where conditions begin: behind the column of numbers, if there is one.
+    pub(super) text: f64,
     /// The box of each rule: its top, below the top of the table, and its height.
     pub(super) rows: Vec<(usize, f64, f64)>,
     pub(super) height: f64,
@@ -114,8 +116,14 @@ fn table(rules: &[usize], boxes: &[Sized], traced: bool) -> Option<Table> {
         top += one.height;
         width = width.max(one.width);
     }
-    let value = if traced { VALUE_PX } else { 0.0 };
-    Some(Table { width: width + NUMBER_PX + value, rows, height: top })
+    // What holds for every request has no number and comes to nothing.
+    let (number, value) = match (rules.len(), traced) {
+        (1, _) => (0.0, 0.0),
+        (_, false) => (NUMBER_PX, 0.0),
+        (_, true) => (NUMBER_PX, VALUE_PX),
+    };
+    let text = if number > 0.0 { number + 4.0 } else { PADDING_PX };
+    Some(Table { width: width + number + value, text, rows, height: top })
 }
 
 /// The width of a line of text, in pixels.

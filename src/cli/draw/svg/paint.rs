@@ -1,7 +1,7 @@
 //! Paints what has been arranged.
 
 use super::arrange::{ARROW_LABEL_PX, Area, Arranged, Run};
-use super::measure::{LEADING_PX, NUMBER_PX, PADDING_PX, Part, Sizes, Table, VALUE_PX, round, wide};
+use super::measure::{LEADING_PX, PADDING_PX, Part, Sizes, Table, VALUE_PX, round, wide};
 use super::paper::{Paint, Paper, escaped, px};
 use crate::cli::draw::model::{Arrow, Kind, Mark, Model, Node, Style, Tone};
 use crate::cli::draw::text::wrap;
@@ -98,9 +98,11 @@ fn everything(paper: &mut Paper, model: &Model, sizes: &Sizes, arranged: &Arrang
         if let Some(at) = run.as_ref().and_then(|run| run.label) {
             let wide = wide(Part::Line, &arrow.label) * 0.88 + 8.0;
             let (x, y) = (at.0 - wide / 2.0, at.1 - ARROW_LABEL_PX / 2.0);
-            let ground = Paint { fill: WHITE, stroke: "none", width: 0.0, dashed: false };
+            let in_frame = arranged.frames.iter().flatten().any(|frame| frame.holds(at));
+            let fill = if in_frame { GROUND } else { WHITE };
+            let ground = Paint { fill, stroke: "none", width: 0.0, dashed: false };
             paper.rect((x, y, wide, ARROW_LABEL_PX), 3.0, ground);
-            paper.text((x + 4.0, y + 12.0), Part::Line, if arrow.taken { BLUE } else { GREY }, &arrow.label);
+            paper.label((at.0, y + 12.0), if arrow.taken { BLUE } else { GREY }, &arrow.label);
         }
     }
 }
@@ -187,7 +189,7 @@ fn rules(paper: &mut Paper, model: &Model, sizes: &Sizes, table: &Table, area: A
             paper.text((area.x + 8.0, base), Part::Badge, if decides { BLUE } else { GREY }, &node.title);
         }
         for (line, (part, text)) in (0_u32..).zip(&sized.lines) {
-            let at = (area.x + NUMBER_PX + 4.0, base + f64::from(line) * LEADING_PX);
+            let at = (area.x + table.text, base + f64::from(line) * LEADING_PX);
             paper.text(at, *part, ink, text);
         }
         let tone = if decides { BLUE } else { badge(node.mark) };

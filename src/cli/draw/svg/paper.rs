@@ -50,7 +50,16 @@ impl Paper {
     }
 
     /// A line of text, from the left end of its base line.
-    pub(super) fn text(&mut self, (x, y): (f64, f64), part: Part, fill: &str, text: &str) {
+    pub(super) fn text(&mut self, at: (f64, f64), part: Part, fill: &str, text: &str) {
+        self.line_of(at, part, "", fill, text);
+    }
+
+    /// What an arrow says, around the middle of its base line, because nobody knows how wide it will be.
+    pub(super) fn label(&mut self, at: (f64, f64), fill: &str, text: &str) {
+        self.line_of(at, Part::Line, " text-anchor=\"middle\"", fill, text);
+    }
+
+    fn line_of(&mut self, (x, y): (f64, f64), part: Part, anchor: &str, fill: &str, text: &str) {
         let (family, size, weight) = match part {
             Part::Title => (SANS, TITLE_PX, " font-weight=\"600\""),
             Part::Line => (SANS, LINE_PX, ""),
@@ -63,7 +72,7 @@ impl Paper {
             false => format!(" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\"", px(wide(part, text))),
         };
         self.put(format_args!(
-            "<text x=\"{}\" y=\"{}\" font-family=\"{family}\" font-size=\"{size}\"{weight} fill=\"{fill}\"{fit} \
+            "<text x=\"{}\" y=\"{}\" font-family=\"{family}\" font-size=\"{size}\"{weight}{anchor} fill=\"{fill}\"{fit} \
              xml:space=\"preserve\">{}</text>",
             px(x), px(y), escaped(text)
         ));
