@@ -154,6 +154,9 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    /// An error, its code, its reason, and what else its `ErrorInfo` says.
+    type Case = (Error, Code, &'static str, Vec<(&'static str, &'static str)>);
+
     /// What a client may act on, of errors that no test can bring about from outside.
     #[test]
     fn errors_have_the_code_that_says_what_to_do() {
@@ -161,7 +164,7 @@ mod tests {
         let key = || "0a1b2c3d".to_owned();
         let retry_after = Duration::from_millis(200);
         let etag = || "\"1-0\"".to_owned();
-        let cases: Vec<(Error, Code, &str, Vec<(&str, &str)>)> = vec![
+        let cases: Vec<Case> = vec![
             (Error::Contended { attempts: 16 }, Code::Aborted, "WRITE_CONTENTION", vec![("attempts", "16")]),
             (Error::Busy { retry_after }, Code::ResourceExhausted, "STORE_BUSY", vec![]),
             (Error::StoreFull, Code::ResourceExhausted, "STORE_FULL", vec![]),
