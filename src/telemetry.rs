@@ -129,3 +129,60 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     let message = text.unwrap_or("(not text)");
     tracing::error!(request_id = request_id(), location, panic = message, "panic");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use std::io::{self, Write};
+    use std::panic::AssertUnwindSafe;
+    use std::sync::{Arc, Mutex};
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_logged_with_the_id_of_its_request() {
+        let lines = Lines::default();
+        let out = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone()).json();
+        let subscriber = Registry::default().with(layer.flatten_event(true).with_span_list(false));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(log_panic));
+        tracing::subscriber::with_default(subscriber, || {
+            runtime.block_on(async {
+                let panics = AssertUnwindSafe(async { panic!("the roof is on fire") }).catch_unwind();
+                let ended: Result<(), _> = in_request(HeaderValue::from_static("request-7"), panics).await;
+                assert!(ended.is_err());
+                let panics = AssertUnwindSafe(async { std::panic::panic_any(7) }).catch_unwind();
+                let ended: Result<(), _> = panics.await;
+                assert!(ended.is_err());
+            });
+        });
+        std::panic::set_hook(before);
+
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [first, second] = lines.as_slice() else { panic!("{text}") };
+        for (line, id, panic) in [(first, "request-7", "the roof is on fire"), (second, "", "(not text)")] {
+            assert_eq!(line["level"], "ERROR", "{line}");
+            assert_eq!(line["message"], "panic", "{line}");
+            assert_eq!(line["request_id"], id, "{line}");
+            assert_eq!(line["panic"], panic, "{line}");
+            assert!(line["location"].as_str().unwrap().starts_with("src/telemetry.rs:"), "{line}");
+        }
+    }
+}

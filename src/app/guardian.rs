@@ -44,6 +44,8 @@ struct Document {
     created_by: String,
     /// The version whose document is written again.
     restores: Option<u64>,
+    /// Of a version that is stored.
+    etag: Option<String>,
 }
 
 /// What an operation was doing when it failed, as Guardian says it.
@@ -97,7 +99,10 @@ impl Guardian {
             Error::NoSuchVersion { .. } => {
                 Error::AsGuardian { code: GuardianCode::NotFound, message: error.to_string() }
             }
-            Error::AlreadyExists { .. } => {
+            // Only who sends `If-Match` gets this, and Guardian's own clients do not.
+            Error::EtagMismatch { .. } => error,
+            // Guardian does not try again: of writes that meet, all but one have a number that is taken.
+            Error::AlreadyExists { .. } | Error::Contended { .. } => {
                 let duplicate = "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)";
                 internal(doing, duplicate)
             }
@@ -112,4 +117,61 @@ impl Guardian {
 
 fn internal(doing: Doing, text: &str) -> Error {
     Error::AsGuardian { code: GuardianCode::Internal, message: format!("{}{text}", doing.prefix()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_answers_have_guardians_words() {
+        let id = || "p".to_owned();
+        let errors = || {
+            [
+                (
+                    Error::AlreadyExists { id: id() },
+                    GuardianCode::Internal,
+                    Some(
+                        "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)",
+                    ),
+                ),
+                (
+                    Error::Contended { attempts: 3 },
+                    GuardianCode::Internal,
+                    Some(
+                        "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)",
+                    ),
+                ),
+                (Error::Internal("cause".to_owned()), GuardianCode::Internal, Some("internal error")),
+                (Error::StoreFull, GuardianCode::Internal, None),
+                (Error::NotReady, GuardianCode::Internal, None),
+                (Error::Damaged, GuardianCode::Internal, None),
+                (Error::NoSecretsKey, GuardianCode::Internal, None),
+            ]
+        };
+        let strict = Guardian { compat: Compat::Strict, ..Guardian::default() };
+        for (doing, prefix) in [
+            (Doing::Get, "failed to retrieve policy: "),
+            (Doing::List, "failed to get policy list: "),
+            (Doing::Create, "failed to create policy: "),
+            (Doing::Update, "failed to update policy: "),
+        ] {
+            for (error, wanted, text) in errors() {
+                let own = error.to_string();
+                let Error::AsGuardian { code, message } = strict.worded(doing, error) else {
+                    panic!("{own}")
+                };
+                assert_eq!((code, message), (wanted, format!("{prefix}{}", text.unwrap_or(&own))));
+            }
+            let missing = strict.worded(doing, Error::NoSuchVersion { id: id(), version: 2 });
+            let Error::AsGuardian { code, message } = missing else { panic!("{missing:?}") };
+            assert_eq!((code, message.as_str()), (GuardianCode::NotFound, "policy not found"));
+            let mismatch = Error::EtagMismatch { id: id(), etag: "\"1-0\"".to_owned() };
+            assert!(matches!(strict.worded(doing, mismatch), Error::EtagMismatch { .. }));
+            for (error, ..) in errors() {
+                let own = error.to_string();
+                assert_eq!(Guardian::default().worded(doing, error).to_string(), own);
+            }
+        }
+    }
 }

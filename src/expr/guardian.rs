@@ -22,6 +22,7 @@ mod operators;
 pub mod outcome;
 mod parse;
 mod pattern;
+mod quote;
 mod shape;
 mod text;
 mod tree;
@@ -40,6 +41,8 @@ use evaluate::{Fault, Run};
 use tree::{Form, Node};
 
 pub use evaluate::{ELEMENTS_MAX, STEPS_MAX, TEXT_MAX_BYTES};
+pub use pattern::Pattern;
+pub use quote::{quoted, quoted_by_time};
 pub use shape::Place;
 pub use value::{Key, List, Map, Moment, TooLarge, VALUE_MAX_LEVELS, VALUE_MAX_WEIGHT, Value};
 

@@ -148,3 +148,70 @@ fn in_use(message: &str, id: &str, referrers: &[String]) -> Status {
     }
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// An error, its code, its reason, and what else its `ErrorInfo` says.
+    type Case = (Error, Code, &'static str, Vec<(&'static str, &'static str)>);
+
+    /// What a client may act on, of errors that no test can bring about from outside.
+    #[test]
+    fn errors_have_the_code_that_says_what_to_do() {
+        let id = || "p".to_owned();
+        let key = || "0a1b2c3d".to_owned();
+        let retry_after = Duration::from_millis(200);
+        let etag = || "\"1-0\"".to_owned();
+        let cases: Vec<Case> = vec![
+            (Error::Contended { attempts: 16 }, Code::Aborted, "WRITE_CONTENTION", vec![("attempts", "16")]),
+            (Error::Busy { retry_after }, Code::ResourceExhausted, "STORE_BUSY", vec![]),
+            (Error::StoreFull, Code::ResourceExhausted, "STORE_FULL", vec![]),
+            (Error::NotReady, Code::Unavailable, "STORE_NOT_READY", vec![]),
+            (Error::Damaged, Code::DataLoss, "RECORD_DAMAGED", vec![]),
+            (Error::Internal("driver".to_owned()), Code::Internal, "INTERNAL", vec![]),
+            (Error::NoSecretsKey, Code::FailedPrecondition, "SECRETS_KEY_NOT_SET", vec![]),
+            (
+                Error::SecretsKeyMissing { key: key() },
+                Code::FailedPrecondition,
+                "SECRETS_KEY_MISSING",
+                vec![("key", "0a1b2c3d")],
+            ),
+            (Error::KeyReused, Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", vec![]),
+            (Error::AlreadyExists { id: id() }, Code::AlreadyExists, "POLICY_EXISTS", vec![("id", "p")]),
+            (
+                Error::EtagMismatch { id: id(), etag: etag() },
+                Code::Aborted,
+                "ETAG_MISMATCH",
+                vec![("id", "p"), ("etag", "\"1-0\"")],
+            ),
+        ];
+        for (error, code, reason, metadata) in cases {
+            let status = of(&error);
+            assert_eq!((status.code(), status.message()), (code, error.to_string().as_str()), "{reason}");
+            assert!(!status.message().contains("driver"), "what a driver says stays inside");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!((info.domain.as_str(), info.reason.as_str()), (DOMAIN, reason));
+            let metadata: HashMap<String, String> =
+                metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(info.metadata, metadata, "{reason}");
+            let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let wanted = matches!(error, Error::Busy { .. }).then_some(retry_after);
+            assert_eq!(retry, wanted, "{reason}");
+        }
+    }
+
+    /// Guardian's own clients know no details.
+    #[test]
+    fn what_guardian_says_has_no_details() {
+        for (code, wanted) in [
+            (GuardianCode::InvalidArgument, Code::InvalidArgument),
+            (GuardianCode::NotFound, Code::NotFound),
+            (GuardianCode::Internal, Code::Internal),
+        ] {
+            let status = of(&Error::AsGuardian { code, message: "said".to_owned() });
+            assert_eq!((status.code(), status.message(), status.details()), (wanted, "said", &[][..]));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What else happens once a request was approved: more requests, and calls to others.
 
 use super::Condition;
-use regex::Regex;
+use crate::expr::guardian;
 use serde::{Serialize, Serializer};
 
 /// When the trigger holds, all of what is asked for is made.
@@ -37,13 +37,13 @@ pub struct Trigger {
     pub expression: Option<Condition>,
 }
 
-/// A regular expression that is searched for.
+/// A regular expression of Go's that is searched for.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// As written.
     pub text: String,
     /// `None` if it is none: matching fails.
-    pub regex: Option<Regex>,
+    pub regex: Option<guardian::Pattern>,
 }
 
 impl Serialize for Pattern {

@@ -1,13 +1,15 @@
 //! Policies over gRPC, through the generated clients and, where those cannot say it, as bytes.
 
+mod described;
 mod details;
 mod hostile;
 mod limits;
 mod masks;
 mod revisions;
 mod round_trip;
+mod tree;
 
-pub use hostile::call;
+pub use hostile::{call, call_streaming};
 
 use countersign::pb::c1::api::policy::v1::policies_client::PoliciesClient;
 use countersign::pb::c1::api::policy::v1::{

@@ -2,7 +2,10 @@
 
 mod at_rest;
 mod clients;
+mod contract;
 mod hostile;
+mod stores;
+mod times;
 mod workflows;
 
 use crate::harness::{Server, settings};
@@ -60,6 +63,12 @@ macro_rules! scenarios {
                 run(stringify!($other), &$settings, "").await;
             }
         )*
+
+        /// What is denied because of a lint is told in Guardian's manner where that is asked for.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn lint_deny_strict() {
+            run("lint_deny", &[("guardian-lint", "deny"), ("guardian-compat", "strict")], "strict").await;
+        }
 
         /// A file that no test runs would promise nothing.
         #[test]

@@ -45,10 +45,13 @@ impl Server {
 
     /// With a store in `directory`, on a disk that does as it is told.
     pub async fn on_device(directory: &Path, device: Device) -> Server {
-        let store = format!("sled:{}", directory.display());
-        let assembled =
-            assemble(&settings(&store, &[]), Arc::new(SystemClock::default()), device, None).await.unwrap();
-        Server::of(assembled)
+        Server::on_device_with(directory, device, &[]).await
+    }
+
+    /// The same with other settings by name.
+    pub async fn on_device_with(directory: &Path, device: Device, others: &[(&str, &str)]) -> Server {
+        let settings = settings(&format!("sled:{}", directory.display()), others);
+        Server::of(assemble(&settings, Arc::new(SystemClock::default()), device, None).await.unwrap())
     }
 
     pub async fn with(settings: &Settings, clock: Arc<dyn Clock>) -> Server {

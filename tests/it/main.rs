@@ -32,6 +32,7 @@ mod import;
 mod kill;
 mod openapi;
 mod packaging;
+mod pages;
 mod races;
 mod readme;
 mod reference;

@@ -31,5 +31,5 @@ fn folder() -> std::path::PathBuf {
 scenarios! {
     create, read_only_fields, delete, list, search, update_masks, etags, idempotency, references, annotations,
     refusals, json, expressions, warnings, validate_only,
-    revisions, audit, compare,
+    revisions, audit, compare, provision,
 }

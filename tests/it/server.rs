@@ -5,6 +5,7 @@ mod bodies;
 mod drain;
 mod keep_alive;
 mod limits;
+mod payloads;
 pub mod probe;
 pub mod process;
 pub mod tls;
@@ -286,7 +287,40 @@ async fn rest_bodies_have_the_same_limit_and_the_refusal_names_it() {
         "x".repeat(2000)
     );
     let (status, _, body) = rest(&server, &request).await;
-    assert!(status.contains(" 4") && body.contains("1024"), "{status} {body}");
+    assert!(status.starts_with("HTTP/1.1 400") && body.contains("1024"), "{status} {body}");
+}
+
+/// In the real service, in both dialects of JSON; over gRPC it is another code, that of a message that is too large for tonic.
+#[tokio::test]
+async fn every_dialect_refuses_a_large_body_alike() {
+    use crate::harness::{Server, http, settings};
+    use std::sync::Arc;
+
+    let settings = settings("memory:", &[("max-message-bytes", "1KiB")]);
+    let server = Server::with(&settings, Arc::new(countersign::app::SystemClock::default())).await;
+    for (verb, path) in [
+        ("POST", "/api/v1/policies"),
+        ("POST", "/api/v1beta1/policies"),
+        ("PUT", "/api/v1beta1/policies/p"),
+        ("POST", "/v1/policies:simulate"),
+    ] {
+        let answer = http(server.addr, verb, path, &[], &[b' '; 1025]).await;
+        assert_eq!(answer.status, 400, "{path} {:?}", answer.body);
+        let json = answer.json();
+        assert_eq!(json["code"], 11, "{path} {json}");
+        assert_eq!(json["details"][0]["reason"], "BODY_TOO_LARGE", "{path} {json}");
+        assert_eq!(json["details"][0]["metadata"]["limitBytes"], "1024", "{path} {json}");
+        let answer = http(server.addr, verb, path, &[], &[b' '; 1024]).await;
+        assert_ne!(answer.json()["code"], 11, "{path} {:?}", answer.body);
+    }
+    let mut grpc =
+        countersign::pb::c1::api::policy::v1::policies_client::PoliciesClient::new(server.channel().await);
+    let request = countersign::pb::c1::api::policy::v1::CreatePolicyRequest {
+        display_name: "x".repeat(1025),
+        ..Default::default()
+    };
+    assert_eq!(grpc.create(request).await.unwrap_err().code(), Code::ResourceExhausted);
+    server.stop().await;
 }
 
 #[tokio::test]

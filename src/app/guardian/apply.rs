@@ -27,6 +27,7 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let missing = || Error::NoSuchVersion { id: id.clone(), version: 0 };
             let head = self.guardian_head(&id).await?.ok_or_else(missing)?;
+            self.guardian_require_unchanged(caller, &id, head).await?;
             let latest = self.guardian_opened(&id, head.latest).await?;
             let mut document = sent.clone();
             secrets::keep(&mut document.policy, &latest.policy);
@@ -37,7 +38,7 @@ impl App {
             // Secrets could be guessed by comparing them where that leaves no trace.
             let may_compare = !only_asks || !secrets::has_any(&sent.policy);
             if may_compare && content(&document.policy) == content(&latest.policy) {
-                return Ok((self.masked(latest), warnings));
+                return Ok((self.read_by_all(latest), warnings));
             }
             if dry_run {
                 self.guardian_sealed(&document.policy)?;
@@ -48,7 +49,9 @@ impl App {
             let mut batch = Batch::new();
             self.guardian_write(&mut batch, caller, Some(head), &sealed);
             if self.commit_for(caller, batch).await?.is_some() {
-                return Ok((self.masked(document), warnings));
+                let seen = self.read_by_all(document);
+                let etag = seen.etag.filter(|_| !caller.validate_only);
+                return Ok((Document { etag, ..seen }, warnings));
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS_MAX })

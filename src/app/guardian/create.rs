@@ -20,7 +20,8 @@ impl App {
         let policy = request.policy.unwrap_or_default();
         let document = Document { policy, ..Document::default() };
         let (document, warnings) = self.create(caller, document, request.dry_run, Family::Goto).await?;
-        Ok(Answer { warnings, ..CreatePolicyResponse { policy: Some(document.policy) }.into() })
+        let message = CreatePolicyResponse { policy: Some(document.policy) };
+        Ok(Answer { message, etag: document.etag, warnings })
     }
 
     /// As [`App::guardian_create`], for both families.
@@ -55,7 +56,7 @@ impl App {
         let mut batch = Batch::new();
         self.guardian_write(&mut batch, caller, None, &sealed);
         match self.commit_for(caller, batch).await? {
-            Some(_) => Ok((self.answered(document, dry_run)?, warnings)),
+            Some(_) => Ok((self.stored(caller, document)?, warnings)),
             // The only condition is that there is no such policy.
             None => Err(Error::AlreadyExists { id: document.policy.id }),
         }

@@ -1,7 +1,8 @@
 //! GetPolicy and GetPolicyPreferences, and how a document is answered.
 
+use super::revisions::etag_of_masked;
 use super::{Document, Doing};
-use crate::app::{Answer, App, Error, GuardianCode};
+use crate::app::{Answer, App, Caller, Error, GuardianCode};
 use crate::pb::gotocompany::guardian::v1beta1::{
     GetPolicyPreferencesRequest, GetPolicyPreferencesResponse, GetPolicyRequest, GetPolicyResponse, Policy,
 };
@@ -17,7 +18,8 @@ impl App {
     /// [`Error::NoSuchVersion`].
     pub async fn guardian_get(&self, request: GetPolicyRequest) -> Result<Answer<GetPolicyResponse>, Error> {
         let document = self.read_one(&request.id, request.version).await?;
-        Ok(GetPolicyResponse { policy: Some(document.policy) }.into())
+        let message = GetPolicyResponse { policy: Some(document.policy) };
+        Ok(Answer { message, etag: document.etag, warnings: Vec::new() })
     }
 
     /// What a policy says about appeals.
@@ -58,14 +60,33 @@ impl App {
             exact => exact,
         };
         let document = self.guardian_version(id, exact).await?.ok_or_else(missing)?;
-        Ok(self.masked(document))
+        Ok(self.read_by_all(document))
     }
 
-    /// A stored document as everybody may read it.
+    /// A stored version as everybody may read it, with its etag.
+    pub(super) fn read_by_all(&self, mut document: Document) -> Document {
+        secrets::mask(&mut document.policy);
+        document.etag = Some(etag_of_masked(&document.policy));
+        self.drop_what_guardian_drops(&mut document.policy);
+        document
+    }
+
+    /// A document as everybody may read it.
     pub(super) fn masked(&self, mut document: Document) -> Document {
         secrets::mask(&mut document.policy);
         self.drop_what_guardian_drops(&mut document.policy);
         document
+    }
+
+    /// A version that `caller` has stored, as it gets it back: with its secrets and its etag.
+    pub(super) fn stored(&self, caller: &Caller, mut document: Document) -> Result<Document, Error> {
+        // What was only tried has no etag, because nothing has that state.
+        if !caller.validate_only {
+            let mut masked = document.policy.clone();
+            secrets::mask(&mut masked);
+            document.etag = Some(etag_of_masked(&masked));
+        }
+        self.answered(document, false)
     }
 
     /// A document as whoever wrote it gets it back: with its secrets.

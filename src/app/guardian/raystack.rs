@@ -23,8 +23,11 @@ impl App {
         request: CreatePolicyRequest,
     ) -> Result<Answer<CreatePolicyResponse>, Error> {
         let document = into_document(caller, request.policy.unwrap_or_default())?;
-        let (document, warnings) = self.create(caller, document, request.dry_run, Family::Raystack).await?;
-        Ok(Answer { warnings, ..CreatePolicyResponse { policy: Some(from_document(document)?) }.into() })
+        let (mut document, warnings) =
+            self.create(caller, document, request.dry_run, Family::Raystack).await?;
+        let etag = document.etag.take();
+        let message = CreatePolicyResponse { policy: Some(from_document(document)?) };
+        Ok(Answer { message, etag, warnings })
     }
 
     /// As [`App::guardian_update`].
@@ -37,9 +40,11 @@ impl App {
         request: UpdatePolicyRequest,
     ) -> Result<Answer<UpdatePolicyResponse>, Error> {
         let document = into_document(caller, request.policy.unwrap_or_default())?;
-        let (document, warnings) =
+        let (mut document, warnings) =
             self.update(caller, request.id, document, request.dry_run, Family::Raystack).await?;
-        Ok(Answer { warnings, ..UpdatePolicyResponse { policy: Some(from_document(document)?) }.into() })
+        let etag = document.etag.take();
+        let message = UpdatePolicyResponse { policy: Some(from_document(document)?) };
+        Ok(Answer { message, etag, warnings })
     }
 
     /// As [`App::guardian_get`].
@@ -47,8 +52,10 @@ impl App {
     /// # Errors
     /// The same.
     pub async fn raystack_get(&self, request: GetPolicyRequest) -> Result<Answer<GetPolicyResponse>, Error> {
-        let document = self.read_one(&request.id, request.version).await?;
-        Ok(GetPolicyResponse { policy: Some(from_document(document)?) }.into())
+        let mut document = self.read_one(&request.id, request.version).await?;
+        let etag = document.etag.take();
+        let message = GetPolicyResponse { policy: Some(from_document(document)?) };
+        Ok(Answer { message, etag, warnings: Vec::new() })
     }
 
     /// As [`App::guardian_list`], without a filter and without pages.
@@ -79,7 +86,7 @@ impl App {
 fn into_document(caller: &Caller, mut policy: Policy) -> Result<Document, Error> {
     let title = std::mem::take(&mut policy.title);
     policy.created_by.clear();
-    Ok(Document { policy: reread(&policy)?, title, created_by: caller.actor.clone(), restores: None })
+    Ok(Document { policy: reread(&policy)?, title, created_by: caller.actor.clone(), ..Document::default() })
 }
 
 fn from_document(mut document: Document) -> Result<Policy, Error> {

@@ -48,6 +48,20 @@ impl App {
         kept.collect()
     }
 
+    /// Refuses a write whose `If-Match` names another state than the latest version.
+    pub(super) async fn guardian_require_unchanged(
+        &self,
+        caller: &Caller,
+        id: &str,
+        head: Head,
+    ) -> Result<(), Error> {
+        if caller.if_match.is_none() {
+            return Ok(());
+        }
+        let latest = self.guardian_kept(id, head.latest.into()).await?;
+        etag::require(caller.if_match.as_deref(), id, &latest.etag)
+    }
+
     async fn guardian_record(&self, id: &str, version: u32) -> Result<Option<GuardianRecord>, Error> {
         let stored = self.read(&guardian_key(id, version)).await?;
         stored.map(|stored| records::read(&stored.value)).transpose()
@@ -63,8 +77,7 @@ impl App {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let missing = || Error::NotFound { id: id.to_owned() };
             let head = self.guardian_head(id).await?.ok_or_else(missing)?;
-            let latest = self.guardian_kept(id, head.latest.into()).await?;
-            etag::require(caller.if_match.as_deref(), id, &latest.etag)?;
+            self.guardian_require_unchanged(caller, id, head).await?;
             let number = number.unwrap_or_else(|| head.latest.into());
             let (document, warnings) = self.guardian_restored(caller, id, number, head).await?;
             let version = document.policy.version;
@@ -117,8 +130,14 @@ impl App {
         }
         let created_by = if of_older { caller.actor.clone() } else { String::new() };
         let policy = self.guardian_sealed(&policy)?;
-        Ok((Document { policy, title: record.title, created_by, restores: Some(number) }, warnings))
+        let restores = Some(number);
+        Ok((Document { policy, title: record.title, created_by, restores, etag: None }, warnings))
     }
+}
+
+/// The etag of a version: of what everybody may read of it, so that new keys for the secrets change none.
+pub(super) fn etag_of_masked(policy: &Policy) -> String {
+    etag_of(policy.version.into(), policy)
 }
 
 /// A version as everybody may read it.
@@ -129,8 +148,7 @@ fn kept(record: GuardianRecord, version: u32) -> Result<Kept, Error> {
     Ok(Kept {
         dialect: PolicyDialect::Guardian,
         bytes: record.document.len(),
-        // Of what is read, so that new keys for the secrets change no etag.
-        etag: etag_of(number, &policy),
+        etag: etag_of_masked(&policy),
         record: RevisionRecord {
             number,
             time: record.time,

@@ -15,7 +15,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] with every violation, also for an unknown policy; [`Error::NoSuchVersion`] for an unknown one;
-    /// [`Error::NoSecretsKey`].
+    /// [`Error::EtagMismatch`]; [`Error::NoSecretsKey`].
     pub async fn guardian_update(
         &self,
         caller: &Caller,
@@ -25,7 +25,8 @@ impl App {
         let document = Document { policy, ..Document::default() };
         let (document, warnings) =
             self.update(caller, request.id, document, request.dry_run, Family::Goto).await?;
-        Ok(Answer { warnings, ..UpdatePolicyResponse { policy: Some(document.policy) }.into() })
+        let message = UpdatePolicyResponse { policy: Some(document.policy) };
+        Ok(Answer { message, etag: document.etag, warnings })
     }
 
     /// As [`App::guardian_update`], for both families.
@@ -69,6 +70,7 @@ impl App {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let head = self.guardian_head(&id).await?;
             let head = head.ok_or_else(|| Error::NoSuchVersion { id: id.clone(), version: 0 })?;
+            self.guardian_require_unchanged(caller, &id, head).await?;
             document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
             if dry_run {
                 self.guardian_sealed(&document.policy)?;
@@ -85,7 +87,7 @@ impl App {
             let mut batch = Batch::new();
             self.guardian_write(&mut batch, caller, Some(head), sealed);
             if self.commit_for(caller, batch).await?.is_some() {
-                return Ok((self.answered(document, dry_run)?, warnings));
+                return Ok((self.stored(caller, document)?, warnings));
             }
         }
         Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })

@@ -49,7 +49,12 @@ impl App {
         let Some(stored) = self.read(&guardian_key(id, version)).await? else { return Ok(None) };
         let record: GuardianRecord = records::read(&stored.value)?;
         let policy = records::read::<Policy>(&record.document)?;
-        Ok(Some(Document { policy, title: record.title, created_by: record.created_by, restores: None }))
+        Ok(Some(Document {
+            policy,
+            title: record.title,
+            created_by: record.created_by,
+            ..Document::default()
+        }))
     }
 
     /// The document as it is kept: its secrets sealed.
@@ -77,7 +82,7 @@ impl App {
         before: Option<Head>,
         document: &Document,
     ) {
-        let Document { policy, title, created_by, restores } = document;
+        let Document { policy, title, created_by, restores, etag: _ } = document;
         let head = head_key(&policy.id);
         batch.require_unchanged(head.clone(), before.map(|head| head.revision));
         batch.put(head, GuardianHead { latest: policy.version }.encode_to_vec());

@@ -2,6 +2,7 @@
 //! limits of `super::super::limits` before anything recurses over it.
 //! Knows no grammar: which tokens may follow each other is for `parse`.
 
+use super::quote::quoted;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -42,7 +43,7 @@ impl Token {
             Kind::Bracket => "Bracket",
             Kind::End => "EOF",
         };
-        if self.text.is_empty() { kind.to_owned() } else { format!("{kind}({:?})", self.text) }
+        if self.text.is_empty() { kind.to_owned() } else { format!("{kind}({})", quoted(&self.text)) }
     }
 }
 
@@ -259,7 +260,7 @@ impl<'t> Lexer<'t> {
             }
             if self.peek().is_some_and(is_alphanumeric) {
                 self.next();
-                let message = format!("bad number syntax: {:?}", self.word(start));
+                let message = format!("bad number syntax: {}", quoted(self.word(start)));
                 return Err(self.fault(message));
             }
         }

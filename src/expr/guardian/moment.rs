@@ -1,5 +1,6 @@
 //! Times and durations: their methods, the reading of durations as Go reads them, and how both look as text. No clock.
 
+use super::quote::quoted_by_time as quoted;
 use chrono::{Datelike, TimeDelta, Timelike};
 
 use super::evaluate::Fault;
@@ -213,7 +214,7 @@ fn duration_text(nanos: i64) -> String {
 
 /// The nanoseconds of `1h30m`, `-1.5s`, `2us`.
 pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
+    let invalid = || format!("time: invalid duration {}", quoted(text));
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -246,8 +247,8 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
             "s" => NANOS.unsigned_abs(),
             "m" => 60 * NANOS.unsigned_abs(),
             "h" => 3600 * NANOS.unsigned_abs(),
-            "" => return Err(format!("time: missing unit in duration {text:?}")),
-            _ => return Err(format!("time: unknown unit {name:?} in duration {text:?}")),
+            "" => return Err(format!("time: missing unit in duration {}", quoted(text))),
+            _ => return Err(format!("time: unknown unit {} in duration {}", quoted(name), quoted(text))),
         };
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
         let part = whole.checked_mul(unit).and_then(|part| part.checked_add(fraction_of(fraction, unit)));

@@ -1,6 +1,7 @@
 //! What the result of an expression means in its place: yes or no, who approves, a text. The messages are Guardian's where it
 //! has one; where it crashes, the sentence is ours.
 
+use super::quote::quoted;
 use std::sync::Arc;
 
 use super::value::{ListKind, Value};
@@ -47,7 +48,8 @@ pub fn boolean(expression: &str, value: &Value) -> Result<bool, String> {
     match value {
         Value::Bool(value) => Ok(*value),
         other => Err(format!(
-            "expression {expression:?} did not evaluate to a boolean, evaluated to {}",
+            "expression {} did not evaluate to a boolean, evaluated to {}",
+            quoted(expression),
             other.type_name()
         )),
     }
@@ -61,7 +63,8 @@ pub fn text(expression: &str, value: &Value) -> Result<Arc<str>, String> {
     match value {
         Value::Text(text) => Ok(Arc::clone(text)),
         other => Err(format!(
-            "expression {expression:?} did not evaluate to a string, evaluated to {}",
+            "expression {} did not evaluate to a string, evaluated to {}",
+            quoted(expression),
             other.type_name()
         )),
     }

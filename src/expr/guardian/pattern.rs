@@ -11,10 +11,13 @@ const GROUPS_MAX_LEVELS: u32 = 64;
 /// Most repetitions that a pattern may ask for, as in Go.
 const REPEAT_MAX: u32 = 1000;
 
+/// A regular expression of Go's, compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
+pub struct Pattern(Regex);
 
 impl Pattern {
+    /// Compiles it.
+    ///
     /// # Errors
     /// The message of Go, or one of ours where the pattern is too large for us.
     pub fn new(text: &str) -> Result<Self, String> {
@@ -32,6 +35,7 @@ impl Pattern {
             })
     }
 
+    /// Whether it is found anywhere in a text.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text.as_bytes())
     }
@@ -132,7 +136,11 @@ impl<'t> Rewriter<'t> {
                     self.literal('{');
                 }
                 '[' => self.class()?,
-                '\\' => self.escape()?,
+                '\\' => {
+                    if !self.escape()? {
+                        continue;
+                    }
+                }
                 '.' | '^' | '$' => {
                     self.at += 1;
                     self.output.push(next);
@@ -222,7 +230,8 @@ impl<'t> Rewriter<'t> {
         Ok(Some(self.since(start)))
     }
 
-    fn escape(&mut self) -> Rewritten {
+    /// Whether it stands for anything: a quotation of nothing does not.
+    fn escape(&mut self) -> Rewritten<bool> {
         let start = self.at;
         self.at += 1;
         let Some(letter) = self.next() else {
@@ -237,13 +246,12 @@ impl<'t> Rewriter<'t> {
                 let rest = self.rest();
                 let quoted = rest.find(r"\E").and_then(|end| rest.get(..end)).unwrap_or(rest);
                 self.at += quoted.len() + if quoted.len() < rest.len() { 2 } else { 0 };
-                self.output.push_str("(?:");
+                // Without a group around it: what repeats is the last letter.
                 for letter in quoted.chars() {
                     self.literal(letter);
                 }
-                self.output.push(')');
+                return Ok(!quoted.is_empty());
             }
-            'E' => self.output.push_str("(?:)"),
             'p' | 'P' => {
                 let class = self.unicode_class(start, letter)?;
                 self.output.push_str(&class);
@@ -256,7 +264,7 @@ impl<'t> Rewriter<'t> {
                 }
             },
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The character that an escape stands for.
@@ -430,6 +438,10 @@ mod tests {
             (r"[^\d]", "7", false),
             (r"a{,2}", "a{,2}", true),
             (r"\Qa.b\E+", "a.bb", true),
+            (r"^\Qab\E+$", "abb", true),
+            (r"^\Qab\E+$", "abab", false),
+            (r"^a\Q\E*$", "aa", true),
+            (r"^\Qa\$", r"a\$", true),
             (r"(?i)straße", "STRASSE", false),
             (r"(?i)Köln", "KÖLN", true),
             (r"\101", "A", true),
@@ -446,6 +458,8 @@ mod tests {
             "*a",
             r"\1",
             r"\q",
+            r"\E",
+            r"\Q\E*",
             "a{1001}",
             "(?x)a",
             "[a",

@@ -1,5 +1,6 @@
 //! Spans of time as Go writes them (`1h30m`, `-1.5h`), with the texts of Go's own errors.
 
+use crate::expr::guardian::quoted_by_time as quoted;
 use std::time::Duration;
 
 /// The units, in nanoseconds.
@@ -23,7 +24,7 @@ pub(super) struct Span {
 
 /// Reads what Go's `time.ParseDuration` reads; the error is its text.
 pub(super) fn parse(text: &str) -> Result<Span, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
+    let invalid = || format!("time: invalid duration {}", quoted(text));
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -47,10 +48,10 @@ pub(super) fn parse(text: &str) -> Result<Span, String> {
         let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         if unit.is_empty() {
-            return Err(format!("time: missing unit in duration {text:?}"));
+            return Err(format!("time: missing unit in duration {}", quoted(text)));
         }
         let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("time: unknown unit {unit:?} in duration {text:?}"));
+            return Err(format!("time: unknown unit {} in duration {}", quoted(unit), quoted(text)));
         };
         let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
         nanos = whole

@@ -78,7 +78,8 @@ pub(super) fn compile_approver(
 
 /// Guardian evaluates an approver on an empty appeal when a policy is created, unless it is sure to depend on a real one.
 pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, text: &str) {
-    let said = |fault: String| Wording::Text(format!("validating approver {text:?}: {fault}"));
+    let said =
+        |fault: String| Wording::Text(format!("validating approver {}: {fault}", language::quoted(text)));
     let program = match language::compile(Place::Approvers, text) {
         Ok(program) => program,
         Err(faults) => {
@@ -114,7 +115,7 @@ pub(super) fn check_early_approver(findings: &mut Findings, path: &Path<'_>, tex
             }
         }
         Ok(other) => {
-            let wording = said(format!("invalid value type: {text:?}"));
+            let wording = said(format!("invalid value type: {}", language::quoted(text)));
             let message =
                 format!("an approver is a text or a list of texts, and this gives {}", other.type_name());
             findings.refuse(path, "APPROVER_TYPE", message, wording);

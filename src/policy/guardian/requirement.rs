@@ -2,7 +2,7 @@
 
 use super::super::Path;
 use super::{expression, findings::Findings};
-use crate::expr::guardian::Place;
+use crate::expr::guardian::{self, Place};
 use crate::pb::gotocompany::guardian::v1beta1::{
     AppealOptions, Condition, Policy,
     policy::{
@@ -11,10 +11,6 @@ use crate::pb::gotocompany::guardian::v1beta1::{
     },
 };
 use crate::workflow::{Appeal, FieldMatch, Hook, Pattern, PolicyRef, Requirement, ResourceRef, Trigger};
-use regex::RegexBuilder;
-
-/// The largest compiled regular expression, in bytes.
-const REGEX_MAX_BYTES: usize = 256 * 1024;
 
 pub(super) fn compile(findings: &mut Findings, policy: &Policy) -> Vec<Requirement> {
     let root = Path::ROOT;
@@ -57,33 +53,24 @@ fn compile_trigger(findings: &mut Findings, at: &Path<'_>, given: &RequirementTr
     }
 }
 
-/// A regular expression that is searched for; empty means none. One that does not compile is a lint.
+/// A regular expression of Go's that is searched for; empty means none. One that does not compile is a lint.
 pub(super) fn pattern(findings: &mut Findings, path: &Path<'_>, text: &str) -> Option<Pattern> {
     if text.is_empty() {
         return None;
     }
-    let regex = RegexBuilder::new(text).size_limit(REGEX_MAX_BYTES).build();
-    if let Err(error) = &regex {
-        let message = match error {
-            regex::Error::CompiledTooBig(_) => "the regular expression is too large".to_owned(),
-            // The first lines draw the expression; the last says what is wrong.
-            error => format!("not a regular expression: {}", last_line(&error.to_string())),
-        };
-        findings.lint(path, "REGEX_INVALID", message);
+    let regex = guardian::Pattern::new(text);
+    if let Err(message) = &regex {
+        let fault = message.strip_prefix("error parsing regexp: ").unwrap_or(message);
+        findings.lint(path, "REGEX_INVALID", format!("not a regular expression: {fault}"));
     }
     Some(Pattern { text: text.to_owned(), regex: regex.ok() })
-}
-
-fn last_line(text: &str) -> &str {
-    let last = text.lines().last().unwrap_or(text);
-    last.strip_prefix("error: ").unwrap_or(last)
 }
 
 fn compile_conditions(findings: &mut Findings, at: &Path<'_>, given: &[Condition]) -> Vec<FieldMatch> {
     let mut matches = Vec::new();
     for (n, condition) in given.iter().enumerate() {
-        if !condition.field.starts_with("$resource") {
-            let message = "a condition is about a field of the resource: $resource and a path";
+        if condition.field.strip_prefix("$resource.").is_none_or(str::is_empty) {
+            let message = "a condition is about a field of the resource: $resource. and a path";
             let at = at.index(n);
             findings.lint(&at.field("field"), "CONDITION_FIELD_INVALID", message);
         }

@@ -3,6 +3,7 @@
 use super::super::Path;
 use super::findings::{Findings, Wording};
 use super::{ID_MAX_BYTES, REFERENCES_MAX, REQUIREMENTS_MAX, STEPS_MAX, approver, duration, iam, tags};
+use crate::expr::guardian::quoted;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy_appeal_config::MetadataSource};
 use crate::pb::json::{Kind, Value};
 use prost_types::Timestamp;
@@ -62,7 +63,7 @@ fn check_steps(findings: &mut Findings, policy: &Policy) {
     for (n, step) in policy.steps.iter().enumerate() {
         let at = steps.index(n);
         if step.name.contains(is_space) {
-            let text = format!("step name should not contain whitespaces: {:?}", step.name);
+            let text = format!("step name should not contain whitespaces: {}", quoted(&step.name));
             refuse(
                 findings,
                 &at.field("name"),
@@ -84,18 +85,19 @@ fn check_stages(findings: &mut Findings, policy: &Policy) {
     for (n, step) in policy.steps.iter().enumerate() {
         let at = steps.index(n);
         let at = at.field("stage");
-        let (name, stage) = (&step.name, &step.stage);
+        let stage = &step.stage;
+        let (name, named) = (quoted(&step.name), quoted(stage));
         if policy.stages.is_empty() {
             if !stage.is_empty() {
-                let text = format!("step {name:?} has stage {stage:?} but policy has no stages defined");
+                let text = format!("step {name} has stage {named} but policy has no stages defined");
                 refuse(findings, &at, "STAGE_UNKNOWN", "the policy has no stages", text);
             }
         } else if stage.is_empty() {
             let text =
-                format!("step {name:?} has no stage but policy defines stages; all steps must have a stage");
+                format!("step {name} has no stage but policy defines stages; all steps must have a stage");
             refuse(findings, &at, "STAGE_REQUIRED", "the policy has stages, so each step names one", text);
         } else if !policy.stages.contains(stage) {
-            let text = format!("step {name:?} references unknown stage {stage:?}");
+            let text = format!("step {name} references unknown stage {named}");
             refuse(findings, &at, "STAGE_UNKNOWN", "this is not one of the policy's stages", text);
         }
     }

@@ -498,7 +498,16 @@ async fn a_refusal_is_in_the_words_of_its_face() {
     let answer = connection.send("DELETE", "/api/v1/policies/1", viewer, b"").await;
     assert_eq!((answer.status, answer.json()["code"].as_i64()), (403, Some(7)));
     assert_eq!(answer.json()["message"], "this call needs the role editor or admin");
+    // What everybody may see says nothing of any policy.
     let answer = connection.send("GET", "/ping", &[], b"").await;
     assert_eq!((answer.status, answer.body.as_ref()), (200, b"pong".as_slice()));
+    for page in ["/openapi.json", "/docs", "/docs/docs.js", "/docs/docs.css"] {
+        for bad in [vec![], vec![("authorization", b"Bearer no".to_vec())]] {
+            let answer = connection.send("GET", page, &bad, b"").await;
+            assert_eq!(answer.status, 200, "{page}");
+        }
+        assert_eq!(connection.send("POST", page, &[], b"").await.status, 401, "{page} is for reading");
+    }
+    assert_eq!(connection.send("GET", "/docs/other", &[], b"").await.status, 401);
     world.server.stop().await;
 }

@@ -61,6 +61,16 @@ pub async fn call(channel: &Channel, method: &str, message: Vec<u8>) -> Result<V
     grpc.unary(Request::new(message), path, Raw).await.map(tonic::Response::into_inner)
 }
 
+/// The same of a method that answers with a stream, up to its end.
+pub async fn call_streaming(channel: &Channel, method: &str, message: Vec<u8>) -> Result<(), Status> {
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::try_from(method).unwrap();
+    let mut answers = grpc.server_streaming(Request::new(message), path, Raw).await?.into_inner();
+    while answers.message().await?.is_some() {}
+    Ok(())
+}
+
 const CREATE: &str = "/c1.api.policy.v1.Policies/Create";
 
 /// A JSON list in a list, so many levels deep.

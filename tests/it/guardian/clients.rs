@@ -138,20 +138,6 @@ async fn of_creates_that_meet_one_wins() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_ours_is_unimplemented() {
-    let server = server(&[]).await;
-    let mut client = GuardianServiceClient::new(server.channel().await);
-    let code = |status: tonic::Status| status.code();
-    let appeal = client.create_appeal(goto::CreateAppealRequest::default()).await;
-    assert_eq!(appeal.map_err(code).unwrap_err(), Code::Unimplemented);
-    let providers = client.list_providers(goto::ListProvidersRequest {}).await;
-    assert_eq!(providers.map_err(code).unwrap_err(), Code::Unimplemented);
-    let approval = client.update_approval(goto::UpdateApprovalRequest::default()).await;
-    assert_eq!(approval.map_err(code).unwrap_err(), Code::Unimplemented);
-    server.stop().await;
-}
-
 /// An update without an id never gets to REST.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_needs_an_id() {
@@ -161,7 +147,8 @@ async fn an_update_needs_an_id() {
         let update = goto::UpdatePolicyRequest { policy: Some(policy("x")), ..Default::default() };
         let refused = client.update_policy(update).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert!(refused.message().ends_with("id can't be empty"), "{}", refused.message());
+        let wanted = if compat == "strict" { "id can't be empty" } else { "id: id can't be empty" };
+        assert_eq!(refused.message(), wanted);
         let get = client.get_policy(goto::GetPolicyRequest::default()).await.unwrap_err();
         assert_eq!((get.code(), get.message()), (Code::NotFound, "policy not found"));
         server.stop().await;
@@ -171,10 +158,17 @@ async fn an_update_needs_an_id() {
 /// The older family: the same policies, with the two fields that only it has, on a port of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_older_family_has_the_same_policies() {
+    for compat in ["default", "strict"] {
+        older_family(compat).await;
+    }
+}
+
+async fn older_family(compat: &str) {
     use countersign::pb::raystack::guardian::v1beta1 as raystack;
     use raystack::guardian_service_client::GuardianServiceClient as RaystackClient;
 
-    let server = server(&[("raystack-grpc-listen", "127.0.0.1:0")]).await;
+    let settings = [("raystack-grpc-listen", "127.0.0.1:0"), ("guardian-compat", compat)];
+    let server = server(&settings).await;
     let second = server.raystack_grpc_addr().unwrap();
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{second}")).unwrap();
     let mut old = RaystackClient::new(channel.connect().await.unwrap());
@@ -193,13 +187,19 @@ async fn the_older_family_has_the_same_policies() {
         appeal: Some(raystack::PolicyAppealConfig { allow_on_behalf: true, ..Default::default() }),
         ..Default::default()
     };
+    let first = policy.clone();
     let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: false };
     let created = old.create_policy(create).await.unwrap().into_inner().policy.unwrap();
     assert_eq!((created.title.as_str(), created.version), ("The old one", 1));
     assert_eq!(created.created_by, "anonymous");
 
     let get = goto::GetPolicyRequest { id: "old".to_owned(), version: 1 };
-    let seen = new.get_policy(get).await.unwrap().into_inner().policy.unwrap();
+    let seen = new.get_policy(get).await.unwrap();
+    let etag = seen.metadata().get("etag").unwrap().clone();
+    let get = raystack::GetPolicyRequest { id: "old".to_owned(), version: 1 };
+    let its_own = old.get_policy(get).await.unwrap();
+    assert_eq!(its_own.metadata().get("etag"), Some(&etag), "both families see one state");
+    let seen = seen.into_inner().policy.unwrap();
     assert_eq!(seen.steps[0].approvers, ["owner@corp.example"]);
     assert!(seen.custom_steps.is_none() && seen.stages.is_empty());
 
@@ -228,7 +228,15 @@ async fn the_older_family_has_the_same_policies() {
     let mut policy = policy;
     policy.steps[0].approvers = vec![approver.clone()];
     let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: true };
-    assert_eq!(old.create_policy(create).await.unwrap_err().code(), Code::InvalidArgument);
+    let refused = old.create_policy(create).await.unwrap_err();
+    if compat == "strict" {
+        let said =
+            "failed to create policy: policy validation: validating approver \"$appeal.labels.owner\": ";
+        assert_eq!(refused.code(), Code::Internal);
+        assert!(refused.message().starts_with(said), "{}", refused.message());
+    } else {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
     let mut newer = super::clients::policy("new");
     newer.steps[0].approvers = vec![approver];
     new.create_policy(goto::CreatePolicyRequest { policy: Some(newer), dry_run: true }).await.unwrap();
@@ -239,6 +247,18 @@ async fn the_older_family_has_the_same_policies() {
     let policy = raystack::Policy { iam: Some(iam), ..policy };
     let update = raystack::UpdatePolicyRequest { id: "old".to_owned(), policy: Some(policy), dry_run: true };
     let refused = old.update_policy(update).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument);
+    if compat == "strict" {
+        let said = "failed to update policy: parsing iam config: unknown provider type";
+        assert_eq!((refused.code(), refused.message()), (Code::Internal, said));
+    } else {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    let get = raystack::GetPolicyRequest { id: "nobody".to_owned(), version: 0 };
+    let missing = old.get_policy(get).await.unwrap_err();
+    assert_eq!((missing.code(), missing.message()), (Code::NotFound, "policy not found"));
+    let again = raystack::CreatePolicyRequest { policy: Some(first), dry_run: false };
+    let taken = old.create_policy(again).await.unwrap_err();
+    let wanted = if compat == "strict" { Code::Internal } else { Code::AlreadyExists };
+    assert_eq!(taken.code(), wanted, "{}", taken.message());
     server.stop().await;
 }
