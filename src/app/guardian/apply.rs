@@ -45,7 +45,7 @@ impl App {
                 return Ok((self.masked(document), warnings));
             }
             self.guardian_stamp(&mut document.policy);
-            let sealed = Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() };
+            let sealed = document.with(self.guardian_sealed(&document.policy)?);
             let mut batch = Batch::new();
             self.guardian_write(&mut batch, caller, Some(head), &sealed);
             if self.commit_for(caller, batch).await?.is_some() {

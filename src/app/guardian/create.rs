@@ -52,11 +52,11 @@ impl App {
             return Ok((self.answered(document, dry_run)?, warnings));
         }
         self.guardian_stamp(&mut document.policy);
-        let sealed = Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() };
+        let sealed = document.with(self.guardian_sealed(&document.policy)?);
         let mut batch = Batch::new();
         self.guardian_write(&mut batch, caller, None, &sealed);
         match self.commit_for(caller, batch).await? {
-            Some(_) => Ok((self.stored(caller, document)?, warnings)),
+            Some(_) => Ok((self.stored(caller, document, sealed)?, warnings)),
             // The only condition is that there is no such policy.
             None => Err(Error::AlreadyExists { id: document.policy.id }),
         }

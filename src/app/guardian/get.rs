@@ -78,13 +78,18 @@ impl App {
         document
     }
 
-    /// A version that `caller` has stored, as it gets it back: with its secrets and its etag.
-    pub(super) fn stored(&self, caller: &Caller, mut document: Document) -> Result<Document, Error> {
+    /// A version that `caller` has stored as `kept`, as it gets it back: with its secrets and its etag.
+    pub(super) fn stored(
+        &self,
+        caller: &Caller,
+        mut document: Document,
+        mut kept: Document,
+    ) -> Result<Document, Error> {
         // What was only tried has no etag, because nothing has that state.
         if !caller.validate_only {
-            let mut masked = document.policy.clone();
-            secrets::mask(&mut masked);
-            document.etag = Some(etag_of_masked(&masked));
+            // The mask leaves nothing of a secret, sealed or not.
+            secrets::mask(&mut kept.policy);
+            document.etag = Some(etag_of_masked(&kept.policy));
         }
         self.answered(document, false)
     }

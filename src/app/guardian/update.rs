@@ -78,17 +78,17 @@ impl App {
             }
             self.guardian_stamp(&mut document.policy);
             // Secrets are sealed once; only the version differs from one attempt to the next.
-            let sealed = match &mut sealed {
-                Some(sealed) => sealed,
-                none => none
-                    .insert(Document { policy: self.guardian_sealed(&document.policy)?, ..document.clone() }),
+            let mut kept = match sealed.take() {
+                Some(kept) => kept,
+                None => document.with(self.guardian_sealed(&document.policy)?),
             };
-            sealed.policy.version = document.policy.version;
+            kept.policy.version = document.policy.version;
             let mut batch = Batch::new();
-            self.guardian_write(&mut batch, caller, Some(head), sealed);
+            self.guardian_write(&mut batch, caller, Some(head), &kept);
             if self.commit_for(caller, batch).await?.is_some() {
-                return Ok((self.stored(caller, document)?, warnings));
+                return Ok((self.stored(caller, document, kept)?, warnings));
             }
+            sealed = Some(kept);
         }
         Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })
     }

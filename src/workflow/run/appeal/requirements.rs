@@ -98,7 +98,7 @@ fn matches(pattern: &Pattern, text: &str) -> Result<bool, String> {
 }
 
 fn field_matches(field: &FieldMatch, resource: Option<&Map<String, Value>>) -> Result<bool, String> {
-    let Some(path) = field.field.strip_prefix("$resource") else {
+    let Some(path) = field.field.strip_prefix("$resource.") else {
         return Err(format!("invalid condition field: {:?}", field.field));
     };
     let Some(equals) = &field.equals else { return Err("a condition has no match".to_owned()) };
