@@ -44,23 +44,8 @@ impl Compute {
         &self,
         work: impl FnOnce(&Arc<AtomicBool>) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.run_if_large(false, work).await
-    }
-
-    /// As [`Compute::run`]; work that is known to take less time than handing it over does is done at once, where it is.
-    ///
-    /// # Errors
-    /// As [`Compute::run`].
-    pub(super) async fn run_if_large<T: Send + 'static>(
-        &self,
-        small: bool,
-        work: impl FnOnce(&Arc<AtomicBool>) -> T + Send + 'static,
-    ) -> Result<T, Error> {
         let waiting = Waiting::default();
         let stop = waiting.stop();
-        if small {
-            return Ok(work(&stop));
-        }
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Error::Internal("the room for work is closed".to_owned()))?;
         let done = tokio::task::spawn_blocking(move || {

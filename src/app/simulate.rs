@@ -84,9 +84,7 @@ impl App {
             )
             .await?;
         let run = Run { assume, dry_run, ..run };
-        let small = run.is_small(&directory);
-        let trace = move |stop: &Arc<AtomicBool>| trace::message(run.trace(&directory, stop));
-        let trace = self.compute.run_if_large(small, trace).await?;
+        let trace = self.run_one(directory, run, trace::message).await?;
         Ok(pb::SimulateResponse { trace: Some(trace) }.into())
     }
 
@@ -107,10 +105,7 @@ impl App {
                 &request.happenings,
             )
             .await?;
-        let small = run.is_small(&directory);
-        let answer = move |stop: &Arc<AtomicBool>| trace::short(&run.trace(&directory, stop));
-        let answer = self.compute.run_if_large(small, answer).await?;
-        Ok(answer.into())
+        Ok(self.run_one(directory, run, trace::short).await?.into())
     }
 
     /// What becomes of many requests.
@@ -169,6 +164,20 @@ impl App {
             }
         });
         Batch { answers }
+    }
+
+    /// Runs one simulation: where the call came in, if that takes less time than handing it over does.
+    async fn run_one<T: Send + 'static>(
+        &self,
+        directory: Directory,
+        run: Run,
+        answer: fn(Trace) -> T,
+    ) -> Result<T, Error> {
+        if run.is_small(&directory) {
+            return Ok(answer(run.trace(&directory, &AtomicBool::default())));
+        }
+        // Boxed, so that small ones need no room for it.
+        Box::pin(self.compute.run(move |stop| answer(run.trace(&directory, stop)))).await
     }
 
     async fn prepare_one(
@@ -271,7 +280,7 @@ fn answers_of(
 }
 
 impl Run {
-    /// Whether it takes less time than handing it to another thread does.
+    /// Whether it takes less time than handing it to another thread.
     fn is_small(&self, directory: &Directory) -> bool {
         let Prepared::Task { policies, .. } = &*self.prepared else { return false };
         let conditions = policies.by_id.values().flat_map(|one| one.workflow.conditions());

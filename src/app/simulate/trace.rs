@@ -27,8 +27,8 @@ pub(super) fn message(trace: Trace) -> pb::Trace {
 }
 
 /// Who may decide now.
-pub(super) fn short(trace: &Trace) -> pb::WhoCanApproveResponse {
-    let outcome = Some(outcome(trace.outcome.clone()));
+pub(super) fn short(trace: Trace) -> pb::WhoCanApproveResponse {
+    let outcome = Some(outcome(trace.outcome));
     if let Some(appeal) = &trace.appeal {
         let pending = appeal.approvals.iter().filter(|one| one.status.word() == "pending");
         let mut answer = pb::WhoCanApproveResponse { outcome, ..pb::WhoCanApproveResponse::default() };

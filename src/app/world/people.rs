@@ -10,7 +10,7 @@ use crate::pb::countersign::v1 as pb;
 use crate::policy::{Path, Report};
 use crate::workflow::GroupRef;
 use crate::workflow::world::{Account, App, Directory, EntitlementInfo, Person, Resource};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The directory. Faults are reported below `at`; one with faults must not be used.
@@ -45,7 +45,7 @@ pub fn directory(report: &mut Report, at: &Path<'_>, given: pb::Directory) -> Di
 
 /// For each user the e-mail address of the first manager; empty if there is none.
 fn emails_of_managers(users: &[pb::User]) -> Vec<String> {
-    let mut emails: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut emails: HashMap<&str, &str> = HashMap::with_capacity(users.len());
     for user in users {
         emails.entry(&user.id).or_insert(&user.email);
     }
@@ -91,7 +91,7 @@ fn check_sizes(report: &mut Report, at: &Path<'_>, given: &pb::Directory) -> boo
 
 /// Refuses ids that are empty, too long, or there twice in the same app.
 fn check_unique<'a>(report: &mut Report, path: &Path<'_>, ids: impl Iterator<Item = (&'a str, &'a str)>) {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     for (n, id) in ids.enumerate() {
         let at = path.index(n);
         check_id(report, &at.field("id"), id.1, true);

@@ -211,6 +211,24 @@ async fn callers_without_a_good_certificate_are_refused() {
     }
 }
 
+#[tokio::test]
+async fn new_authorities_for_callers_are_used() {
+    let (authority, old, new) = (Authority::new("authority"), Authority::new("old"), Authority::new("new"));
+    let files = Files::new(&authority.server());
+    std::fs::write(files.path("clients.pem"), &old.pem).unwrap();
+    let clients_file = files.text("clients.pem");
+    let server = files.start(&[("tls-client-ca", &clients_file), ("tls-reload-interval", "5ms")]).await;
+    let [of_old, of_new] = [&old, &new].map(|one| one.spiffe("spiffe://example.org/ci"));
+    let is_served = async |identity: &Identity| {
+        let answer = rest(server.addr, &authority.pem, Some(identity)).await;
+        answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200"))
+    };
+    assert!(is_served(&of_old).await && !is_served(&of_new).await);
+    std::fs::write(files.path("clients.pem"), &new.pem).unwrap();
+    within(async { while !is_served(&of_new).await {} }).await;
+    assert!(!is_served(&of_old).await);
+}
+
 #[test]
 fn the_name_in_the_certificate_is_the_principal() {
     let (authority, clients) = (Authority::new("authority"), Authority::new("clients"));
