@@ -23,6 +23,10 @@ use crate::workflow::{
 
 /// The most things that happen in one run.
 const ACTS_MAX: usize = 256;
+/// The most steps of all policies whose people are put into one directory.
+const ALL_MAX: usize = 256;
+/// The most steps of policies that may take over whose people are put into a directory, beside those of the sequence itself.
+const TAKING_OVER_MAX: usize = 64;
 /// The most people that a policy names who are tried as the one person.
 const PEOPLE_MAX: usize = 12;
 
@@ -369,11 +373,11 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// Of all the stages of all the policies.
+    /// Of all the stages of all the policies, as far as they are few enough.
     pub fn all(policies: &Policies) -> Roles {
         let workflows = policies.by_id.values().map(|policy| &policy.workflow);
         let sequences = workflows.flat_map(|workflow| workflow.sequences.values());
-        Roles::of(sequences.flat_map(|sequence| &sequence.stages))
+        Roles::of(sequences.flat_map(|sequence| &sequence.stages).take(ALL_MAX))
     }
 
     /// Of this sequence, and of all policies that may take over from it.
@@ -386,6 +390,7 @@ impl Roles {
             open.extend(policy.workflow.leads_to());
             stages.extend(policy.workflow.sequences.values().flat_map(|sequence| &sequence.stages));
         }
+        stages.truncate(sequence.stages.len() + TAKING_OVER_MAX);
         Roles::of(stages)
     }
 

@@ -1,6 +1,7 @@
 //! Whether what an operator states holds for every request: proved over everything that can become of one, or refuted by a
 //! request for which it was seen not to hold.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::Witness;
@@ -43,6 +44,9 @@ pub(super) struct Claims {
 const CLAIMS_MAX: usize = 4096;
 /// The most rules whose requests are tried to break one invariant, with what is left to prove in mind and without.
 const WAYS_TRIED_MAX: usize = 24;
+/// The most runs in which one invariant is tried to be broken, and all of one policy.
+const RUNS_MAX: usize = 256;
+const RUNS_OF_POLICY_MAX: usize = 1024;
 
 impl Claims {
     /// What must be proved for each invariant.
@@ -132,6 +136,7 @@ impl Claims {
             }
             goes.push((!each.is_empty()).then(|| rules.theory.solver.any(&each)));
         }
+        let mut left = RUNS_OF_POLICY_MAX;
         for (n, (invariant, complete)) in invariants.iter().zip(&self.complete).enumerate() {
             let mut open = Vec::new();
             for (claim, pair) in self.claims.iter().zip(pairs).filter(|(claim, _)| claim.invariant == n) {
@@ -144,7 +149,11 @@ impl Claims {
                 let message = format!("the invariant {} holds for every request", invariant.name);
                 Finding::new(Code::InvariantProved, "", message)
             } else {
-                self.refute(workflow, invariant, rules, driver, &open)
+                let runs = Cell::new(RUNS_MAX.min(left));
+                let given = runs.get();
+                let finding = self.refute(workflow, invariant, rules, driver, &open, &runs);
+                left -= given - runs.get();
+                finding
             });
             if let Some(finding) = findings.last_mut() {
                 finding.invariant.clone_from(&invariant.name);
@@ -160,6 +169,7 @@ impl Claims {
         rules: &mut Rules<'_>,
         driver: Driver<'_>,
         open: &[(&Claim, Pair)],
+        runs: &Cell<usize>,
     ) -> Finding {
         // What could not be proved first, and then whatever goes any way: what is not known need not be hard to see.
         let mut tried = Vec::new();
@@ -172,6 +182,9 @@ impl Claims {
         let any = self.ways.iter().flatten().take(WAYS_TRIED_MAX);
         tried.extend(any.map(|way| (*way, None)));
         for (way, breaking) in tried {
+            if runs.get() == 0 {
+                break;
+            }
             let to = match way {
                 Some(route) => workflow.routes.get(route).map(|route| &route.to),
                 None => Some(&workflow.baseline),
@@ -181,7 +194,7 @@ impl Claims {
             all.extend(breaking);
             let seen = std::cell::RefCell::new(None);
             let candidate = rules.candidate(&all, |_, candidate| {
-                *seen.borrow_mut() = breaks(invariant, driver, to, candidate);
+                *seen.borrow_mut() = breaks(invariant, driver, to, candidate, runs);
                 seen.borrow().is_some()
             });
             if let Some((candidate, run)) = candidate.and_then(|_| seen.into_inner()) {
@@ -206,6 +219,7 @@ fn breaks(
     driver: Driver<'_>,
     to: &Destination,
     candidate: &Candidate,
+    runs: &Cell<usize>,
 ) -> Option<(Candidate, Run)> {
     let roles = match to {
         Destination::Sequence(key) => {
@@ -225,6 +239,7 @@ fn breaks(
         casts.push((Cast::only(person), Actor::Only(person.to_owned())));
     }
     for (cast, actor) in casts {
+        runs.set(runs.get().checked_sub(1)?);
         let mut candidate = candidate.clone();
         roles.cast(&mut candidate, &cast, None);
         let run = driver.run(&candidate, &actor);

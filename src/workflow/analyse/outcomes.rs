@@ -35,16 +35,17 @@ struct Way {
 /// What can become of a request that goes there.
 pub(super) fn of(policies: &Policies, to: &Destination) -> Vec<Possible> {
     let mut found = BTreeSet::new();
-    let mut passed = Vec::new();
-    collect(policies, &policies.first, to, &mut passed, &mut found);
+    collect(policies, &policies.first, to, 0, &mut BTreeSet::new(), &mut found);
     found.into_iter().collect()
 }
 
+/// `chain` is how many references led here. What was collected from a policy so far on is not collected again.
 fn collect(
     policies: &Policies,
     policy: &str,
     to: &Destination,
-    passed: &mut Vec<String>,
+    chain: usize,
+    known: &mut BTreeSet<(String, usize)>,
     found: &mut BTreeSet<Possible>,
 ) {
     let workflow = policies.by_id.get(policy).map(|policy| &policy.workflow);
@@ -56,15 +57,15 @@ fn collect(
         Destination::Nowhere => waiting(&Way::start(), found),
         Destination::Policy(id) => match policies.by_id.get(id) {
             // The machine goes no further.
-            Some(_) if passed.len() >= CHAIN_MAX => waiting(&Way::start(), found),
-            Some(other) if !passed.contains(id) => {
-                passed.push(id.clone());
-                for to in stages::destinations(&other.workflow) {
-                    collect(policies, id, to, passed, found);
+            _ if chain >= CHAIN_MAX => waiting(&Way::start(), found),
+            Some(other) => {
+                if known.insert((id.clone(), chain)) {
+                    for to in stages::destinations(&other.workflow) {
+                        collect(policies, id, to, chain + 1, known, found);
+                    }
                 }
-                passed.pop();
             }
-            _ => anything(found),
+            None => anything(found),
         },
     }
 }

@@ -17,6 +17,8 @@ use crate::workflow::{Approval, Destination, EscalationTarget, Sequence, Stage, 
 
 /// The most escalations to other policies of one policy that are followed round.
 const ROUNDS_MAX: usize = 64;
+/// The most escalations of one policy whose people are compared.
+const COMPARED_MAX: usize = 128;
 
 /// What has been tried so far with one policy and those that it leads to.
 #[derive(Default)]
@@ -24,6 +26,7 @@ pub(super) struct Spent {
     /// Runs with nobody there to decide.
     pub blocks: usize,
     rounds: usize,
+    compared: usize,
     pub paths: usize,
 }
 
@@ -76,7 +79,7 @@ fn analyse_one(
     one.time(findings);
     blocks::analyse(&one, &mut spent.blocks, findings);
     one.goes_round(&mut spent.rounds, findings);
-    one.escalations(findings);
+    one.escalations(&mut spent.compared, findings);
     one.decided_by_nobody(findings);
     paths::analyse(&one, &mut spent.paths, findings);
 }
@@ -201,8 +204,7 @@ impl One<'_> {
 
     /// Policies that escalate to each other without end.
     fn goes_round(&self, rounds: &mut usize, findings: &mut Vec<Finding>) {
-        let mut candidate = self.candidate.clone();
-        Roles::all(self.driver.policies).cast(&mut candidate, &Cast::Everybody, None);
+        let candidate = self.peopled();
         for stage in &self.sequence.stages {
             let Work::Approval(approval) = &stage.work else { continue };
             if !escalates_to_policy(approval) || *rounds >= ROUNDS_MAX {
@@ -246,17 +248,17 @@ impl One<'_> {
         Some((run, "while nobody answers, the policies take over from each other without end"))
     }
 
-    /// That policies take over from each other without end while nobody answers where one may, whoever approves elsewhere.
+    /// That policies take over from each other without end while nobody answers where one may, and elsewhere people approve.
     fn taken_over_for_ever(&self, candidate: &Candidate, spot: Spot) -> Option<(Run, &'static str)> {
         let run = self.run(candidate, &Actor::Round(spot))?;
         let without_end = is_taken_over_for_ever(&run.state.outcome());
-        let message = "while nobody answers where another policy then takes over, the policies take over from each \
-                       other without end, whoever approves elsewhere";
+        let message = "while nobody answers where another policy then takes over, and whoever is asked elsewhere approves, \
+                       the policies take over from each other without end";
         without_end.then_some((run, message))
     }
 
     /// Escalations that ask nobody new.
-    fn escalations(&self, findings: &mut Vec<Finding>) {
+    fn escalations(&self, compared: &mut usize, findings: &mut Vec<Finding>) {
         for stage in &self.sequence.stages {
             let Work::Approval(approval) = &stage.work else { continue };
             let escalates = approval.escalation.as_ref().map(|escalation| &escalation.to);
@@ -267,9 +269,10 @@ impl One<'_> {
             let always = "everybody whom the escalation asks has been asked already";
             let without = "where the sources before the fallback give nobody, everybody whom the escalation asks has \
                            been asked already";
-            let shown = [(None, always), (Some(&**approval), without)]
-                .into_iter()
-                .find_map(|(but, message)| Some((self.asks_the_same(stage, but)?, message)));
+            *compared += 1;
+            let casts = [(None, always), (Some(&**approval), without)].into_iter();
+            let mut tried = casts.filter(|_| *compared <= COMPARED_MAX);
+            let shown = tried.find_map(|(but, message)| Some((self.asks_the_same(stage, but)?, message)));
             let path = format!("{}.approval.escalation", stage.place);
             match shown {
                 Some((witness, message)) => {

@@ -166,7 +166,12 @@ fn of_policy(policies: &Policies, id: &str, passed: &mut BTreeSet<String>, chain
     }
     let workflow = &policies.by_id.get(id)?.workflow;
     let mut longest = Duration::ZERO;
+    let mut followed: Vec<&Destination> = Vec::new();
     for to in destinations(workflow) {
+        if followed.contains(&to) {
+            continue;
+        }
+        followed.push(to);
         let one = match to {
             Destination::Sequence(key) => match of_sequence(policies, workflow.sequences.get(key)?, passed) {
                 Longest::AtMost(longest) => longest,
