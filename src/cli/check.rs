@@ -150,6 +150,7 @@ fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, V
         findings.extend(strict_json(source));
     }
     let mut references: Vec<Reference> = Vec::new();
+    let (mut compiled, mut places) = (analysis::Compiled::default(), Vec::new());
     for document in &tree.documents {
         let (roots, faults) = envelope::policies(&tree, *document);
         findings.extend(faults);
@@ -158,8 +159,13 @@ fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, V
             policies.push(checked.document);
             findings.extend(checked.findings);
             references.extend(checked.references);
+            if let Some((id, workflow)) = checked.compiled {
+                compiled.push(id, workflow);
+                places.push(root);
+            }
         }
     }
+    findings.extend(dialects.analysed(source, &tree, &compiled, &places));
     if policies.is_empty() && findings.is_empty() {
         findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
     }

@@ -1,15 +1,17 @@
 //! What a policy does for every request, found without running it on any.
 //!
 //! In reading order: `solver` decides propositions; `theory` says what the tests of conditions have to do with each other;
-//! `rules` asks which rules decide anything; `candidate` makes a request and a directory of what the solver found. What a
-//! finding claims of some request is tried on that request before anybody hears of it; what it claims of all requests is
+//! `rules` asks which rules decide anything, `chains` where those of other policies lead on; `candidate` makes a request and a
+//! directory of what the solver found; `people`, with `blocks` and `paths`, tries what can become of it. What a finding claims of some request is tried on that request before anybody hears of it; what it claims of all requests is
 //! claimed only if the solver has proved it. Where neither can be had, nothing is claimed.
 //!
 //! Pure: no clock, no randomness, no I/O. Every search has a budget in steps, so that the same policy has the same findings
 //! on every machine.
 
 mod appeals;
+mod blocks;
 mod candidate;
+mod chains;
 mod drive;
 mod finding;
 mod invariants;
@@ -32,6 +34,7 @@ use super::Workflow;
 use super::run::{Happening, Policies};
 use super::world::{Directory, Request};
 use candidate::Candidate;
+use chains::Chains;
 use chrono::{DateTime, TimeDelta, Utc};
 use drive::Driver;
 use invariants::Claims;
@@ -82,14 +85,21 @@ fn all_findings(policies: &Policies, invariants: &[Invariant], stop: &Stop) -> V
     let mut findings = Vec::new();
     let driver = Driver { policies, stop };
     let claims = Claims::of(workflow, driver, invariants);
+    let mut chains = Chains::of(policies);
     let mut formulas = rules::formulas(workflow);
     formulas.extend(claims.formulas());
-    match Theory::of(&formulas, stop) {
+    let own = formulas.len();
+    formulas.extend(chains.formulas());
+    // Where the policies that are led to are too much to reason about, this one need not be.
+    let theory = Theory::of(&formulas, stop).or_else(|| Theory::of(formulas.get(..own)?, stop));
+    match theory {
         Some((theory, mut pairs)) => {
+            chains.set_pairs(pairs.split_off(own.min(pairs.len())));
             let of_claims = pairs.split_off(workflow.routes.len());
             let mut rules = Rules::analyse(workflow, theory, pairs, &mut findings);
             rules.overlaps(&mut findings);
-            people::analyse(workflow, &mut rules, driver, &mut findings);
+            let led = chains.led(workflow, &mut rules);
+            people::analyse(workflow, led, &mut rules, driver, &mut findings);
             claims.decide(workflow, invariants, &mut rules, &of_claims, driver, &mut findings);
         }
         None => {

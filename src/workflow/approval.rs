@@ -216,3 +216,13 @@ pub enum AgentFailure {
     /// The stage counts as passed.
     SkipStage,
 }
+
+impl AgentFailure {
+    /// The users who are asked then.
+    pub fn users(&self) -> &[String] {
+        match self {
+            AgentFailure::Reassign(users) => users,
+            AgentFailure::ReassignToAdministrators | AgentFailure::SkipStage => &[],
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Which sequence, or which other policy, a request goes to, and which it could.
 
-use super::{Approval, Condition, Destination, EscalationTarget, Source, Until, Wait, Work, Workflow};
+use super::{Condition, Destination, EscalationTarget, Source, Stage, Until, Wait, Work, Workflow};
 use crate::expr::{EvalError, Evaluation};
 
 /// What routing found.
@@ -45,9 +45,22 @@ impl Workflow {
         let mut found: Vec<String> = destinations
             .filter_map(|to| if let Destination::Policy(id) = to { Some(id.clone()) } else { None })
             .collect();
-        for stage in self.sequences.values().flat_map(|sequence| &sequence.stages) {
-            if let Work::Approval(approval) = &stage.work {
-                led_to_by(approval, &mut found);
+        found.extend(self.sequences.values().flat_map(|sequence| &sequence.stages).flat_map(Stage::leads_to));
+        found
+    }
+}
+
+impl Stage {
+    /// The ids of the policies that may take over from here: by escalation, or because an agent chooses them.
+    pub fn leads_to(&self) -> Vec<String> {
+        let Work::Approval(approval) = &self.work else { return Vec::new() };
+        let mut found = Vec::new();
+        if let Some(EscalationTarget::ReplacePolicy(id)) = approval.escalation.as_ref().map(|one| &one.to) {
+            found.push(id.clone());
+        }
+        for source in &approval.sources {
+            if let Source::Agent(agent) = source {
+                found.extend(agent.policies.iter().cloned());
             }
         }
         found
@@ -75,16 +88,5 @@ fn conditions_of(work: &Work) -> Vec<&Condition> {
                 .collect()
         }
         _ => Vec::new(),
-    }
-}
-
-fn led_to_by(approval: &Approval, found: &mut Vec<String>) {
-    if let Some(EscalationTarget::ReplacePolicy(id)) = approval.escalation.as_ref().map(|one| &one.to) {
-        found.push(id.clone());
-    }
-    for source in &approval.sources {
-        if let Source::Agent(agent) = source {
-            found.extend(agent.policies.iter().cloned());
-        }
     }
 }

@@ -259,3 +259,12 @@ fn policies_are_analysed_when_asked() {
     golden(&data().join("analyzed/policy.yaml.expected"), &all);
     assert_eq!(code(&bad), 2, "{}", told(&bad));
 }
+
+#[test]
+fn policies_of_one_file_are_analysed_together() {
+    let file = "analyzed/together.yaml";
+    let plain = check(&["--analyze", file], "");
+    let stated = check(&["--invariants", "analyzed/invariants.toml", file], "");
+    let all = [plain, stated].map(|output| told(&output)).join("\n");
+    golden(&data().join("analyzed/together.yaml.expected"), &all);
+}

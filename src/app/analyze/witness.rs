@@ -4,7 +4,7 @@ use crate::expr::{Attributes, Json, TaskOrigin};
 use crate::pb::countersign::v1 as pb;
 use crate::pb::json::{Entry, Kind, ListValue, Struct, Value};
 use crate::workflow::analyse::Witness;
-use crate::workflow::run::{Happening, Verdict};
+use crate::workflow::run::{Answer, Happening, Verdict};
 use crate::workflow::world::{Account, App, Directory, EntitlementInfo, Person, Request, Resource};
 use chrono::{DateTime, TimeDelta, Utc};
 use prost_types::{Duration, Timestamp};
@@ -55,10 +55,24 @@ fn happening(after: TimeDelta, what: &Happening) -> Option<pb::Happening> {
                 }
             }
         }
+        Happening::Answered(given) => What::Answer(pb::Answer { answer: Some(answer(given)) }),
         // The analysis lets nothing else happen.
         _ => return None,
     };
     Some(pb::Happening { after: span(after), what: Some(what) })
+}
+
+fn answer(given: &Answer) -> pb::answer::Answer {
+    use pb::answer::Answer as Given;
+    let nothing = pb::Nothing::default;
+    match given {
+        Answer::Approve => Given::Approve(nothing()),
+        Answer::Deny => Given::Deny(nothing()),
+        Answer::Comment(text) => Given::Comment(text.clone()),
+        Answer::Reassign(users) => Given::Reassign(pb::UserIds { ids: users.clone() }),
+        Answer::ChangePolicy(id) => Given::ChangePolicy(id.clone()),
+        Answer::Fail => Given::Fail(nothing()),
+    }
 }
 
 fn request(request: &Request) -> pb::Request {

@@ -4,6 +4,8 @@
 mod c1;
 mod guardian;
 
+use super::analysis::Compiled;
+use super::decode::locate;
 use super::finding::Finding;
 use super::place;
 use super::source::Source;
@@ -12,9 +14,10 @@ use crate::cli::check::finding::Severity;
 use crate::pb::c1::api::policy::v1::Policy as C1Policy;
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::policy::guardian::Surroundings;
-use crate::workflow::Nobody;
 use crate::workflow::analyse::Invariant;
+use crate::workflow::{Nobody, Workflow};
 use prost::Message;
+use std::sync::Arc;
 
 /// Fields at the top of a policy that only ConductorOne's have.
 const ONLY_C1: &[&str] = &[
@@ -61,6 +64,8 @@ pub(super) struct Checked {
     /// What only a server can know about.
     pub(super) references: Vec<Reference>,
     pub(super) document: Option<Document>,
+    /// The id of a policy that compiled, and what it means, if it is to be analysed beside the others of its file.
+    pub(super) compiled: Option<(String, Arc<Workflow>)>,
 }
 
 /// A reference to a stored policy.
@@ -116,6 +121,19 @@ impl Dialects {
         self.c1.analysis = Some(invariants);
         self.guardian.analyse = true;
         self
+    }
+
+    /// What policies of a file, each at its place, do for every request.
+    pub(super) fn analysed(
+        &self,
+        source: &Source,
+        tree: &Tree,
+        compiled: &Compiled,
+        roots: &[NodeId],
+    ) -> Vec<Finding> {
+        let Some(invariants) = &self.c1.analysis else { return Vec::new() };
+        let each = compiled.analysed(invariants).zip(roots);
+        each.flat_map(|(found, root)| found.into_iter().map(|one| locate(source, tree, *root, one))).collect()
     }
 
     /// The dialect of the document at `root`.

@@ -16,6 +16,8 @@ use crate::workflow::world::{Account, App, Directory, EntitlementInfo, Person, R
 const NOW_SECONDS: i64 = 1_767_603_600;
 /// Who asks, where the conditions do not say.
 pub(super) const SUBJECT: &str = "requester";
+/// Who asks for somebody else, where the conditions do not say who.
+const ASKS_FOR_ANOTHER: &str = "on-behalf";
 const APP: &str = "app";
 const ENTITLEMENT: &str = "entitlement";
 const RESOURCE: &str = "resource";
@@ -98,6 +100,15 @@ impl Candidate {
         if !known {
             self.others.push(person(id, ""));
         }
+    }
+
+    /// The same request, made by somebody else; `None` if it is by now.
+    pub fn asked_by_another(&self) -> Option<Candidate> {
+        let own = self.request.requester_id.is_empty();
+        let mut other = self.clone();
+        ASKS_FOR_ANOTHER.clone_into(&mut other.request.requester_id);
+        other.ensure(ASKS_FOR_ANOTHER);
+        own.then_some(other)
     }
 
     /// The directory as it stands.

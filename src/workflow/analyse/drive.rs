@@ -10,33 +10,58 @@ use super::Witness;
 use super::candidate::Candidate;
 use super::solver::Stop;
 use super::stages;
-use crate::expr::{Entitlement, Outcome as Facts};
+use crate::expr::{Entitlement, Outcome as Facts, UserStatus};
 use crate::workflow::run::{
-    Decision, Effect, Ending, Event, Happening, Machine, Outcome, Policies, StageState, State, Verdict,
-    simulate,
+    Answer, Decision, Effect, Ending, Event, Happening, Machine, Outcome, Policies, StageRecord, StageState,
+    State, Verdict, simulate,
 };
 use crate::workflow::world::EntitlementInfo;
-use crate::workflow::{AgentFailure, Approval, EscalationTarget, GroupRef, Source, Stage, Until, Work};
+use crate::workflow::{
+    AgentFailure, AgentMode, Approval, EscalationTarget, GroupRef, Provision, Sequence, Source, Stage, Until,
+    Work,
+};
 
 /// The most things that happen in one run.
 const ACTS_MAX: usize = 256;
+/// The most steps of all policies whose people are put into one directory.
+const ALL_MAX: usize = 256;
+/// The most steps of policies that may take over whose people are put into a directory, beside those of the sequence itself.
+const TAKING_OVER_MAX: usize = 64;
 /// The most people that a policy names who are tried as the one person.
 const PEOPLE_MAX: usize = 12;
+
+/// A step of one of the policies: its policy, and its field path there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub policy: String,
+    pub place: String,
+}
+
+impl Spot {
+    pub fn is(&self, record: &StageRecord) -> bool {
+        self.policy == record.policy && self.place == record.place
+    }
+}
 
 /// Who acts, and how.
 #[derive(Clone, Debug)]
 pub(super) enum Actor {
     /// Nobody does anything.
     Nobody,
-    /// Whoever is asked approves; somebody who has not yet, where there is one.
+    /// Whoever is asked approves; somebody who has not yet, where there is one. Webhooks and agents approve; an agent that may
+    /// not fails.
     Everybody,
+    /// As `Everybody`, but webhooks and agents fail.
+    Fallible,
     /// This user approves, or has the approval handed over to them. Nobody else does anything but hand over.
     Only(String),
     /// This user approves. Nobody else does anything.
     OnlyWhenAsked(String),
-    /// As `Everybody`, until a stage at this field path; there nobody does anything but let it escalate.
-    EverybodyBefore(String),
-    /// The first who is asked denies.
+    /// As `Everybody`, until this stage; there nobody does anything but let it escalate. An agent that is asked there answers so.
+    EverybodyBefore(Spot, Option<Answer>),
+    /// As `EverybodyBefore`; and where another policy may take over from one that took over, nobody does anything either.
+    Round(Spot),
+    /// The first who is asked denies, be it a webhook or an agent.
     Denies,
 }
 
@@ -59,10 +84,10 @@ impl Run {
         self.approvals.iter().map(|(_, who, _)| who.as_str()).collect()
     }
 
-    /// The stage that it is stuck in, with nobody there to move it on.
-    pub fn blocked_at(&self) -> Option<&str> {
-        let stage = self.state.current()?;
-        (stage.state == StageState::Blocked && self.state.due().is_none()).then_some(stage.place.as_str())
+    /// Whether it is stuck in a stage, with nobody there to move it on.
+    pub fn is_blocked(&self) -> bool {
+        let stage = self.state.current();
+        stage.is_some_and(|stage| stage.state == StageState::Blocked) && self.state.due().is_none()
     }
 }
 
@@ -76,6 +101,11 @@ pub(super) struct Driver<'w> {
 impl Driver<'_> {
     /// The candidate's request, with somebody acting.
     pub fn run(&self, candidate: &Candidate, actor: &Actor) -> Run {
+        self.run_until(candidate, actor, |_| false)
+    }
+
+    /// The same, until the task is as it is waited for.
+    pub fn run_until(&self, candidate: &Candidate, actor: &Actor, until: impl Fn(&State) -> bool) -> Run {
         let directory = candidate.directory();
         let machine = Machine::new(self.policies, &directory, &candidate.request);
         let mut run = Run { state: State::default(), happenings: Vec::new(), approvals: Vec::new() };
@@ -83,9 +113,10 @@ impl Driver<'_> {
             machine.step(State::default(), &Event { at: candidate.at, what: Happening::Started });
         run.state = state;
         for _ in 0..ACTS_MAX {
-            if run.state.ended.is_some() || self.stop.is_set() {
+            if run.state.ended.is_some() || self.stop.is_set() || until(&run.state) {
                 break;
             }
+            let assumed = self.is_assumed(&run.state);
             let Some((later, what)) = self.next(&run.state, actor) else { break };
             let Some(at) = run.state.now.checked_add_signed(later) else { break };
             if let Some(approval) = approval(&run.state, &what) {
@@ -100,17 +131,35 @@ impl Driver<'_> {
                 });
                 break;
             }
-            run.happenings.push((later, what));
+            // What is taken to be done is so in every simulation, unless it is told otherwise.
+            if !assumed {
+                run.happenings.push((later, what));
+            }
         }
         run
     }
 
-    /// How the candidate's request ends if nobody ever does anything.
-    pub fn idle(&self, candidate: &Candidate) -> (Ending, Outcome, State) {
+    /// How the candidate's request ends if nobody does anything once this has happened.
+    pub fn idle(
+        &self,
+        candidate: &Candidate,
+        happenings: &[(TimeDelta, Happening)],
+    ) -> (Ending, Outcome, State) {
         let directory = candidate.directory();
         let machine = Machine::new(self.policies, &directory, &candidate.request);
-        let trace = simulate(&machine, candidate.at, &[], true);
+        let trace = simulate(&machine, candidate.at, happenings, true);
         (trace.idle.ending, trace.idle.outcome, trace.state)
+    }
+
+    /// Whether the task waits for something outside that is taken to be done at once.
+    fn is_assumed(&self, state: &State) -> bool {
+        match self.work(state) {
+            Some(Work::Provision(kind)) => {
+                !matches!(kind, Provision::Manual | Provision::ExternalTicket | Provision::Unconfigured)
+            }
+            Some(Work::Action(_)) => true,
+            _ => false,
+        }
     }
 
     /// What somebody does next; `None` if they do nothing any more.
@@ -120,10 +169,18 @@ impl Driver<'_> {
         let later =
             || state.due().map(|due| ((due - state.now).max(TimeDelta::zero()), Happening::TimePassed));
         let work = self.work(state)?;
-        if let Actor::EverybodyBefore(place) = actor
-            && *place == record.place
+        if let Actor::EverybodyBefore(spot, _) | Actor::Round(spot) = actor
+            && spot.is(record)
         {
-            return later();
+            return match (actor, work) {
+                (Actor::EverybodyBefore(_, Some(answer)), Work::Approval(approval))
+                    if matches!(approval.sources.first(), Some(Source::Agent(_)))
+                        && is_unanswered(record) =>
+                {
+                    now(Happening::Answered(answer.clone()))
+                }
+                _ => later(),
+            };
         }
         let approval = match work {
             Work::Form if matches!(actor, Actor::Nobody) => return None,
@@ -154,13 +211,19 @@ impl Driver<'_> {
             now(Happening::Decided(decision))
         };
         let asked = |user: &str| record.asked.iter().any(|one| one.user == user);
+        if is_unanswered(record)
+            && let Some(answer) = stand_in(approval, actor)
+        {
+            return now(Happening::Answered(answer));
+        }
         match actor {
             Actor::Nobody => later(),
             Actor::Denies => match record.asked.first() {
                 Some(first) => decide(&first.user, Verdict::Deny),
                 None => later(),
             },
-            Actor::Everybody | Actor::EverybodyBefore(_) => {
+            Actor::Round(spot) if spot.policy != record.policy && escalates_to_policy(approval) => later(),
+            Actor::Everybody | Actor::Fallible | Actor::EverybodyBefore(..) | Actor::Round(_) => {
                 let fresh = record.asked.iter().find(|one| !state.approved_by.contains(&one.user));
                 match fresh.or(record.asked.first()) {
                     Some(one) => decide(&one.user, Verdict::Approve),
@@ -187,7 +250,7 @@ impl Driver<'_> {
     /// What became of the request, as invariants see it.
     pub fn outcome(&self, candidate: &Candidate, run: &Run) -> Facts {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let (ending, ..) = self.idle(candidate);
+        let (ending, ..) = self.idle(candidate, &[]);
         let granted = run.is_granted();
         Facts {
             granted,
@@ -206,6 +269,35 @@ impl Witness {
     pub(super) fn of_run(candidate: &Candidate, run: &Run) -> Witness {
         Witness { happenings: run.happenings.clone(), ..Witness::of(candidate) }
     }
+}
+
+/// Whether nobody has been asked or has answered so far.
+fn is_unanswered(record: &StageRecord) -> bool {
+    record.state == StageState::Waiting && record.asked.is_empty()
+}
+
+/// What a webhook or an agent in the place of people answers; `None` if there is none, or nothing is heard of it.
+fn stand_in(approval: &Approval, actor: &Actor) -> Option<Answer> {
+    let may_decide = match approval.sources.first()? {
+        Source::Webhook(_) => true,
+        Source::Agent(agent) => agent.mode == AgentMode::FullControl,
+        _ => return None,
+    };
+    match actor {
+        Actor::Nobody | Actor::Only(_) | Actor::OnlyWhenAsked(_) => None,
+        Actor::Fallible => Some(Answer::Fail),
+        Actor::Denies if may_decide => Some(Answer::Deny),
+        Actor::Everybody | Actor::EverybodyBefore(..) | Actor::Round(_) if may_decide => {
+            Some(Answer::Approve)
+        }
+        _ => Some(Answer::Fail),
+    }
+}
+
+/// Whether another policy takes over when nobody answers.
+pub(super) fn escalates_to_policy(approval: &Approval) -> bool {
+    let to = approval.escalation.as_ref().map(|escalation| &escalation.to);
+    matches!(to, Some(EscalationTarget::ReplacePolicy(_)))
 }
 
 fn may_hand_over(approval: &Approval, user: &str) -> bool {
@@ -276,14 +368,30 @@ pub(super) struct Roles {
     asked: BTreeSet<Role>,
     /// Whether a delegate may decide somewhere.
     pub delegates: bool,
+    /// Whether an agent may leave the decision to administrators.
+    administrators: bool,
 }
 
 impl Roles {
-    /// Of all the stages of all the policies.
+    /// Of all the stages of all the policies, as far as they are few enough.
     pub fn all(policies: &Policies) -> Roles {
         let workflows = policies.by_id.values().map(|policy| &policy.workflow);
         let sequences = workflows.flat_map(|workflow| workflow.sequences.values());
-        Roles::of(sequences.flat_map(|sequence| &sequence.stages))
+        Roles::of(sequences.flat_map(|sequence| &sequence.stages).take(ALL_MAX))
+    }
+
+    /// Of this sequence, and of all policies that may take over from it.
+    pub fn from(policies: &Policies, sequence: &Sequence) -> Roles {
+        let mut stages: Vec<&Stage> = sequence.stages.iter().collect();
+        let mut open: Vec<String> = stages.iter().flat_map(|stage| stage.leads_to()).collect();
+        let mut known = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let Some(policy) = policies.by_id.get(&id).filter(|_| known.insert(id)) else { continue };
+            open.extend(policy.workflow.leads_to());
+            stages.extend(policy.workflow.sequences.values().flat_map(|sequence| &sequence.stages));
+        }
+        stages.truncate(sequence.stages.len() + TAKING_OVER_MAX);
+        Roles::of(stages)
     }
 
     /// What these stages ask for.
@@ -303,6 +411,7 @@ impl Roles {
                         if let AgentFailure::Reassign(users) = &agent.on_failure {
                             roles.users.extend(users.iter().cloned());
                         }
+                        roles.administrators |= agent.on_failure == AgentFailure::ReassignToAdministrators;
                     }
                     _ => {}
                 }
@@ -372,6 +481,15 @@ impl Roles {
             member.iter().for_each(|member| candidate.ensure(member));
             candidate.set_members(group, member.into_iter().collect());
         }
+        let asks_administrators = |but: &Approval| matches!(but.sources.first(), Some(Source::Agent(_)));
+        if self.administrators && !but.is_some_and(asks_administrators) {
+            let administrator = match cast {
+                Cast::Only { person, .. } => person,
+                Cast::Everybody => "administrator",
+            };
+            candidate.ensure(administrator);
+            candidate.administrators = vec![administrator.to_owned()];
+        }
         if let Cast::Only { person, delegates, .. } = cast {
             candidate.ensure(person);
             if *delegates {
@@ -427,6 +545,16 @@ impl Candidate {
         user.manager.clear();
         self.subject.user = Arc::new(user);
         self.subject.managers.clear();
+    }
+
+    /// This user may decide nothing any more.
+    pub(super) fn disable(&mut self, id: &str) {
+        let people = std::iter::once(&mut self.subject).chain(&mut self.others);
+        for person in people.filter(|person| person.user.id == id) {
+            let mut user = (*person.user).clone();
+            user.status = UserStatus::Disabled;
+            person.user = Arc::new(user);
+        }
     }
 
     /// The subject has this id.

@@ -132,7 +132,8 @@ pub struct Finding {
     pub path: String,
     /// For people.
     pub message: String,
-    /// Other places that it rests on: the rules that shadow a rule, the policies of a cycle.
+    /// Other places that it rests on: the rules that shadow a rule, the policies of a cycle. Of another policy, at a reference to
+    /// it: that policy, the path in it, and places in it.
     pub related: Vec<String>,
     /// The name of the invariant that it is about; empty for other findings.
     pub invariant: String,
@@ -154,6 +155,14 @@ impl Finding {
 
     pub(super) fn related(self, related: Vec<String>) -> Finding {
         Finding { related, ..self }
+    }
+
+    /// The same of another policy, which the first leads to at this field path.
+    pub(super) fn at_reference(self, by: &str, policy: &str) -> Finding {
+        let message = format!("in policy {policy}, at {}: {}", self.path, self.message);
+        let mut related = vec![policy.to_owned(), self.path];
+        related.extend(self.related);
+        Finding { path: by.to_owned(), message, related, ..self }
     }
 
     pub(super) fn shown_by(self, witness: Witness) -> Finding {

@@ -35,36 +35,37 @@ struct Way {
 /// What can become of a request that goes there.
 pub(super) fn of(policies: &Policies, to: &Destination) -> Vec<Possible> {
     let mut found = BTreeSet::new();
-    let mut passed = Vec::new();
-    collect(policies, &policies.first, to, &mut passed, &mut found);
+    collect(policies, &policies.first, to, 0, &mut BTreeSet::new(), &mut found);
     found.into_iter().collect()
 }
 
+/// `chain` is how many references led here. What was collected from a policy so far on is not collected again.
 fn collect(
     policies: &Policies,
     policy: &str,
     to: &Destination,
-    passed: &mut Vec<String>,
+    chain: usize,
+    known: &mut BTreeSet<(String, usize)>,
     found: &mut BTreeSet<Possible>,
 ) {
     let workflow = policies.by_id.get(policy).map(|policy| &policy.workflow);
     match to {
         Destination::Sequence(key) => match workflow.and_then(|workflow| workflow.sequences.get(key)) {
-            Some(sequence) => of_sequence(policies, sequence, found),
+            Some(sequence) => of_sequence(policies, policy, sequence, found),
             None => waiting(&Way::start(), found),
         },
         Destination::Nowhere => waiting(&Way::start(), found),
         Destination::Policy(id) => match policies.by_id.get(id) {
             // The machine goes no further.
-            Some(_) if passed.len() >= CHAIN_MAX => waiting(&Way::start(), found),
-            Some(other) if !passed.contains(id) => {
-                passed.push(id.clone());
-                for to in stages::destinations(&other.workflow) {
-                    collect(policies, id, to, passed, found);
+            _ if chain >= CHAIN_MAX => waiting(&Way::start(), found),
+            Some(other) => {
+                if known.insert((id.clone(), chain)) {
+                    for to in stages::destinations(&other.workflow) {
+                        collect(policies, id, to, chain + 1, known, found);
+                    }
                 }
-                passed.pop();
             }
-            _ => anything(found),
+            None => anything(found),
         },
     }
 }
@@ -75,13 +76,13 @@ impl Way {
     }
 }
 
-fn of_sequence(policies: &Policies, sequence: &Sequence, found: &mut BTreeSet<Possible>) {
+fn of_sequence(policies: &Policies, policy: &str, sequence: &Sequence, found: &mut BTreeSet<Possible>) {
     // A request that can be stuck has no longest time, whatever its timers say.
     let stuck = sequence.stages.iter().any(|stage| match &stage.work {
         Work::Approval(approval) => approval.nobody == Nobody::Block && approval.escalation.is_none(),
         _ => false,
     });
-    let endless = match stages::longest(policies, sequence) {
+    let endless = match stages::longest(policies, policy, sequence) {
         Longest::AtMost(_) if !stuck => vec![false],
         _ => vec![false, true],
     };
@@ -224,23 +225,69 @@ fn anything(found: &mut BTreeSet<Possible>) {
     }
 }
 
-/// The formula with what became of the request put in.
+/// What the tests of the outcome in a formula come to, in their order. Outcomes that are alike here are so in the formula.
+pub(super) fn seen(formula: &Formula, outcome: &Possible, seen: &mut Vec<Option<bool>>) {
+    match formula {
+        Formula::Known(_) | Formula::Fails => {}
+        Formula::Not(inner) => self::seen(inner, outcome, seen),
+        Formula::All(parts) | Formula::Any(parts) => {
+            parts.iter().for_each(|part| self::seen(part, outcome, seen));
+        }
+        Formula::If(parts) => parts.iter().for_each(|part| self::seen(part, outcome, seen)),
+        Formula::Test(test) => {
+            if is_about_outcome(test) {
+                seen.push(known(test, outcome));
+            }
+        }
+    }
+}
+
+/// The formula with what became of the request put in, and without what that decides.
 pub(super) fn substitute(formula: &Formula, outcome: &Possible) -> Formula {
-    let each = |parts: &[Formula]| parts.iter().map(|part| substitute(part, outcome)).collect();
     match formula {
         Formula::Known(known) => Formula::Known(*known),
         Formula::Fails => Formula::Fails,
-        Formula::Not(inner) => Formula::Not(Box::new(substitute(inner, outcome))),
-        Formula::All(parts) => Formula::All(each(parts)),
-        Formula::Any(parts) => Formula::Any(each(parts)),
+        Formula::Not(inner) => match substitute(inner, outcome) {
+            Formula::Known(known) => Formula::Known(!known),
+            other => Formula::Not(Box::new(other)),
+        },
+        Formula::All(parts) => joined(parts, outcome, true),
+        Formula::Any(parts) => joined(parts, outcome, false),
         Formula::If(parts) => {
-            let [a, b, c] = &**parts;
-            Formula::If(Box::new([substitute(a, outcome), substitute(b, outcome), substitute(c, outcome)]))
+            let [condition, then, other] = &**parts;
+            match substitute(condition, outcome) {
+                Formula::Known(true) => substitute(then, outcome),
+                Formula::Known(false) => substitute(other, outcome),
+                condition => {
+                    Formula::If(Box::new([condition, substitute(then, outcome), substitute(other, outcome)]))
+                }
+            }
         }
         Formula::Test(test) => {
             known(test, outcome).map_or_else(|| Formula::Test(test.clone()), Formula::Known)
         }
     }
+}
+
+/// A conjunction, or a disjunction. What adds nothing is left out; a part that decides does so whatever fails beside it.
+fn joined(parts: &[Formula], outcome: &Possible, all: bool) -> Formula {
+    let mut left = Vec::new();
+    for part in parts {
+        match substitute(part, outcome) {
+            Formula::Known(known) if known == all => {}
+            Formula::Known(known) => return Formula::Known(known),
+            other => left.push(other),
+        }
+    }
+    match (left.is_empty(), all) {
+        (true, known) => Formula::Known(known),
+        (false, true) => Formula::All(left),
+        (false, false) => Formula::Any(left),
+    }
+}
+
+fn is_about_outcome(test: &Test) -> bool {
+    test.term.path.as_ref().and_then(|path| path.first()).is_some_and(|root| root == "outcome")
 }
 
 /// What a test of the outcome comes to; `None` for other tests, and where the number is not known exactly.

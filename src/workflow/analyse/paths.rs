@@ -120,9 +120,8 @@ impl Search<'_> {
                 _ => None,
             })
         };
-        let escalates = |to: Option<&EscalationTarget>| {
-            matches!(to, Some(EscalationTarget::Reassign(_) | EscalationTarget::SkipStage))
-        };
+        let escalates =
+            |to: Option<&EscalationTarget>| matches!(to, Some(to) if *to != EscalationTarget::CancelTask);
         approvals().any(|approval| approval.reassignment.allowed)
             && approvals().any(|approval| escalates(approval.escalation.as_ref().map(|one| &one.to)))
     }

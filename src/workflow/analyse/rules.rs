@@ -267,6 +267,12 @@ impl<'w> Rules<'w> {
             if confirm(self, &candidate) {
                 return Some(candidate);
             }
+            // Whether somebody asks for themselves is not a test of one field, and so a guess, too.
+            if let Some(other) = candidate.asked_by_another()
+                && confirm(self, &other)
+            {
+                return Some(other);
+            }
             all.push(self.theory.otherwise(&guesses)?);
         }
         None

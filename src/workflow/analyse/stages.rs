@@ -82,9 +82,10 @@ pub(super) enum Longest {
     Unbounded(Vec<String>),
 }
 
-/// The longest time that a sequence takes, whatever people do or leave. What is done outside is taken to be done at once.
-pub(super) fn longest(policies: &Policies, sequence: &Sequence) -> Longest {
-    let mut passed: BTreeSet<String> = [policies.first.clone()].into();
+/// The longest time that a sequence of this policy takes, whatever people do or leave. What is done outside is taken to be done
+/// at once.
+pub(super) fn longest(policies: &Policies, policy: &str, sequence: &Sequence) -> Longest {
+    let mut passed: BTreeSet<String> = [policy.to_owned()].into();
     of_sequence(policies, sequence, &mut passed)
 }
 
@@ -165,7 +166,12 @@ fn of_policy(policies: &Policies, id: &str, passed: &mut BTreeSet<String>, chain
     }
     let workflow = &policies.by_id.get(id)?.workflow;
     let mut longest = Duration::ZERO;
+    let mut followed: Vec<&Destination> = Vec::new();
     for to in destinations(workflow) {
+        if followed.contains(&to) {
+            continue;
+        }
+        followed.push(to);
         let one = match to {
             Destination::Sequence(key) => match of_sequence(policies, workflow.sequences.get(key)?, passed) {
                 Longest::AtMost(longest) => longest,
@@ -186,7 +192,7 @@ pub(super) fn destinations(workflow: &Workflow) -> impl Iterator<Item = &Destina
     workflow.routes.iter().map(|route| &route.to).chain([&workflow.baseline])
 }
 
-/// Whether everybody whom the escalation of an approval asks was asked before.
+/// Whether everybody whom the escalation of an approval asks was asked before, by what the stage says alone.
 pub(super) fn escalates_to_the_same(approval: &Approval) -> bool {
     let (Some(Source::Users(asked)), Some(escalation)) = (approval.sources.first(), &approval.escalation)
     else {
@@ -200,9 +206,16 @@ pub(super) fn escalates_to_the_same(approval: &Approval) -> bool {
     }
 }
 
-/// Whether nobody may be found, and the request then waits for somebody to step in.
+/// Whether a request may wait for ever because nobody may decide: whoever is found may be excluded, so that no source is safe.
 pub(super) fn may_block(approval: &Approval) -> bool {
-    approval.nobody == Nobody::Block && approval.escalation.is_none() && !approval.always_finds_somebody()
+    let escalates = approval.escalation.as_ref().map(|escalation| &escalation.to);
+    approval.nobody == Nobody::Block
+        && match escalates {
+            // A webhook is asked whoever there is.
+            None => !matches!(approval.sources.first(), Some(Source::Webhook(_))),
+            Some(EscalationTarget::Reassign(_)) => true,
+            Some(_) => false,
+        }
 }
 
 /// In words, to the second: `3d 4h`.

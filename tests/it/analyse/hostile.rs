@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use countersign::expr::{Environment, compile};
+use countersign::pb::c1::api::policy::v1::Policy as Document;
+use countersign::policy::c1;
 use countersign::workflow::analyse::{Code, Finding, analyse};
 use countersign::workflow::run::{Policies, Policy};
-use countersign::workflow::{Condition, Destination, Route, Workflow};
+use countersign::workflow::{Condition, Destination, Nobody, Route, Workflow};
+use serde_json::{Value, json};
+
+use super::runs::invariants;
+use crate::differential::read;
 
 /// What is found in a policy of these rules.
 fn findings(rules: impl Iterator<Item = String>) -> Vec<Finding> {
@@ -74,4 +80,57 @@ fn deep_and_wide_conditions_end() {
         text
     };
     assert!(findings((0..128).map(rule)).len() < 512);
+}
+
+/// A policy of as many sequences as there may be, whose approvals can hang, hand over to the next policy, and ask the same people.
+fn of_people(id: usize, rules: usize, count: usize) -> Policy {
+    let escalation = |to: Value| {
+        let mut escalation = to;
+        escalation["expiration"] = json!("3600");
+        escalation
+    };
+    let next = format!("p{}", (id + 1) % count);
+    let steps = |n: usize| {
+        json!({"steps": [
+            {"approval": {"users": {"userIds": ["max", format!("u{n}")], "requireDistinctApprovers": true},
+             "escalationEnabled": true, "escalation": escalation(json!({"replacePolicy": {"policyId": next}}))}},
+            {"approval": {"manager": {"fallback": true, "fallbackUserIds": ["max"]}, "allowReassignment": true,
+             "escalationEnabled": true,
+             "escalation": escalation(json!({"reassignToApprovers": {"approverIds": ["max"]}}))}},
+            {"approval": {"group": {"appId": "corp", "appGroupId": format!("g{n}")}, "allowDelegation": true}},
+            {"approval": {"webhook": {"webhookId": "w"}}},
+        ]})
+    };
+    let keys = 63;
+    let sequences = (0..keys).map(|n| (format!("s{n}"), steps(n)));
+    let rule = |n: usize| match n % 2 {
+        0 => {
+            json!({"condition": format!("subject.department == \"{n}\""), "stepKey": format!("s{}", n % keys)})
+        }
+        _ => json!({"condition": format!("subject.jobTitle == \"{n}\""), "policyId": next}),
+    };
+    let mut sequences: serde_json::Map<String, Value> = sequences.collect();
+    sequences.insert("grant".to_owned(), steps(rules));
+    let document = json!({
+        "displayName": "People", "policyType": "POLICY_TYPE_GRANT", "policySteps": sequences,
+        "rules": (0..rules).map(rule).collect::<Vec<_>>(),
+    });
+    let mut message: Document = read("c1.api.policy.v1.Policy", &document);
+    c1::prepare(&mut message);
+    let compiled = c1::compile(&message, c1::Surroundings { own_id: None, nobody: Nobody::Block });
+    Policy {
+        revision: 0,
+        workflow: Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:?}")).workflow),
+    }
+}
+
+#[test]
+fn many_policies_of_many_sequences_that_lead_to_each_other_end() {
+    let count = 8;
+    let by_id = (0..count).map(|id| (format!("p{id}"), of_people(id, 64, count))).collect();
+    let found = analyse(&Policies { first: "p0".to_owned(), by_id }, &invariants());
+    let has = |code: Code| found.iter().any(|one| one.code == code);
+    assert!(
+        [Code::ApprovalCanBlock, Code::EscalationToSamePeople, Code::DecisionUnbounded].into_iter().all(has)
+    );
 }

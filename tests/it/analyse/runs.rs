@@ -46,20 +46,49 @@ pub fn invariants() -> Vec<Invariant> {
     INVARIANTS.iter().map(one).collect()
 }
 
+/// The id of a policy, and a field path or the key of a sequence in it.
+type Place = (String, String);
+
 /// What the findings about one policy say of everything.
 #[derive(Debug, Default)]
 struct Claims {
-    /// Field paths of steps that are never reached.
-    steps: BTreeSet<String>,
-    /// Field paths of waits that never end.
-    waits: BTreeSet<String>,
+    /// Steps that are never reached.
+    steps: BTreeSet<Place>,
+    /// Waits that never end.
+    waits: BTreeSet<Place>,
     /// The longest time to a decision, by sequence.
-    times: BTreeMap<String, TimeDelta>,
+    times: BTreeMap<Place, TimeDelta>,
     sequences: BTreeSet<String>,
     /// Indexes of rules that never decide.
     rules: BTreeSet<usize>,
     baseline: bool,
     proved: Vec<Invariant>,
+    /// What is said to happen to some request.
+    hazards: BTreeSet<Hazard>,
+}
+
+/// Something bad that happens to a request, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hazard {
+    /// It waits for ever in this step, because nobody may decide.
+    Blocks(Place),
+    /// Whom it is about gives all approvals that it needs in this sequence.
+    SelfApproval(Place),
+    /// It comes back to this step, from which another policy took over, while nobody answered.
+    Round(Place),
+}
+
+/// Where a finding is, in the policy that it is about.
+fn place_of(finding: &Finding) -> Place {
+    if !finding.path.to_lowercase().ends_with("policyid") {
+        return (FIRST.to_owned(), finding.path.clone());
+    }
+    (finding.related[0].clone(), finding.related[1].clone())
+}
+
+/// The same without this end of the path.
+fn without((policy, path): Place, end: &str) -> Place {
+    (policy, path.trim_end_matches(end).to_owned())
 }
 
 impl Claims {
@@ -68,14 +97,19 @@ impl Claims {
         let key = |path: &str| path.trim_start_matches("policySteps.").to_owned();
         for finding in findings {
             let path = finding.path.as_str();
+            let place = place_of(finding);
+            let sequence = (place.0.clone(), key(&place.1));
             let mut rule = || claims.rules.insert(super::worlds::rule_of(finding));
             match finding.code {
                 Code::RuleNeverMatches | Code::RuleShadowed | Code::RuleAfterAlwaysTrue => _ = rule(),
-                Code::StepUnreached => _ = claims.steps.insert(path.to_owned()),
-                Code::WaitNeverEnds => {
-                    _ = claims.waits.insert(path.trim_end_matches(".wait.condition").to_owned());
+                Code::StepUnreached => _ = claims.steps.insert(place),
+                Code::WaitNeverEnds => _ = claims.waits.insert(without(place, ".wait.condition")),
+                Code::DecisionTime => _ = claims.times.insert(sequence, time_of(&finding.message)),
+                Code::ApprovalCanBlock => _ = claims.hazards.insert(Hazard::Blocks(place)),
+                Code::SelfApproval => _ = claims.hazards.insert(Hazard::SelfApproval(sequence)),
+                Code::EscalationCycle => {
+                    _ = claims.hazards.insert(Hazard::Round(without(place, ".approval.escalation")));
                 }
-                Code::DecisionTime => _ = claims.times.insert(key(path), time_of(&finding.message)),
                 Code::SequenceUnreached => _ = claims.sequences.insert(key(path)),
                 Code::BaselineNeverUsed => claims.baseline = true,
                 Code::InvariantProved => {
@@ -86,11 +120,6 @@ impl Claims {
             }
         }
         claims
-    }
-
-    fn is_none(&self) -> bool {
-        let nothing = self.steps.is_empty() && self.waits.is_empty() && self.times.is_empty();
-        nothing && self.sequences.is_empty() && self.rules.is_empty() && self.proved.is_empty()
     }
 }
 
@@ -119,6 +148,8 @@ pub fn time_of(message: &str) -> TimeDelta {
 struct Node {
     state: State,
     approvals: Vec<String>,
+    /// Whether a webhook or an agent said anything.
+    answered: bool,
     length: usize,
 }
 
@@ -134,7 +165,9 @@ struct Explorer<'a> {
     /// What became of invariants, by outcome.
     known: HashMap<(bool, bool, bool, u32, u32), Option<String>>,
     /// How long the longest run took, by sequence.
-    longest: BTreeMap<String, TimeDelta>,
+    longest: BTreeMap<Place, TimeDelta>,
+    /// What was seen to happen.
+    hazards: BTreeSet<Hazard>,
     states: usize,
     is_whole: bool,
 }
@@ -144,7 +177,7 @@ impl Explorer<'_> {
     fn explore(&mut self) -> Result<(), String> {
         let (state, _) =
             self.machine.step(State::default(), &Event { at: self.world.at, what: Happening::Started });
-        let mut open = VecDeque::from([Node { state, approvals: Vec::new(), length: 0 }]);
+        let mut open = VecDeque::from([Node { state, approvals: Vec::new(), answered: false, length: 0 }]);
         let mut seen = HashSet::new();
         while let Some(node) = open.pop_front() {
             if !seen.insert(self.essence(&node)) {
@@ -152,6 +185,7 @@ impl Explorer<'_> {
             }
             self.states += 1;
             self.check(&node).map_err(|why| format!("{why}: {:#?}", node.state))?;
+            self.look(&node);
             if node.state.ended.is_some() {
                 continue;
             }
@@ -165,9 +199,10 @@ impl Explorer<'_> {
                 if let Happening::Decided(Decision { actor, verdict: Verdict::Approve, .. }) = &what {
                     approvals.push(actor.clone());
                 }
+                let answered = node.answered || matches!(what, Happening::Answered(_));
                 let (state, effects) = self.machine.step(node.state.clone(), &Event { at, what });
                 if !effects.iter().any(|effect| matches!(effect, Effect::Refused { .. })) {
-                    open.push_back(Node { state, approvals, length: node.length + 1 });
+                    open.push_back(Node { state, approvals, answered, length: node.length + 1 });
                 }
             }
         }
@@ -191,8 +226,42 @@ impl Explorer<'_> {
         let place = (&state.policy, &state.sequence, state.position, state.stages.len());
         let approved: BTreeSet<&String> = state.approved_by.iter().collect();
         let told: BTreeSet<&String> = node.approvals.iter().collect();
-        let counted = (approved, told, node.approvals.len(), state.route.len());
+        let counted = (approved, told, node.approvals.len(), state.route.len(), node.answered);
         format!("{:?}", (place, asked, stood, state.due(), state.now, counted, &state.ended))
+    }
+
+    /// Puts down what bad thing has happened.
+    fn look(&mut self, node: &Node) {
+        let state = &node.state;
+        let Some(came_to) = state.route.iter().find(|hop| !hop.sequence.is_empty()) else { return };
+        let sequence = (came_to.policy.clone(), came_to.sequence.clone());
+        if let Some(stage) = state.current()
+            && stage.state == StageState::Blocked
+            && state.due().is_none()
+            && state.replacements == 0
+            && ["approval", "webhook", "agent"].contains(&stage.kind.as_str())
+        {
+            self.hazards.insert(Hazard::Blocks((stage.policy.clone(), stage.place.clone())));
+        }
+        let own = !node.approvals.is_empty() && node.approvals.iter().all(|one| one == "ann");
+        if state.ended == Some(Outcome::Granted) && own && !node.answered {
+            self.hazards.insert(Hazard::SelfApproval(sequence.clone()));
+        }
+        // With the same people behind them, so that it can go on like this.
+        let (mut approved, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        for stage in state.stages.iter().filter(|_| !node.answered) {
+            if stage.state == StageState::Passed && !stage.decided_by.is_empty() {
+                approved.insert(&stage.decided_by);
+            }
+            let escalated = stage.escalates.as_ref().is_some_and(|escalates| escalates.done);
+            let own = (&stage.policy, &stage.sequence) == (&sequence.0, &sequence.1);
+            if own && escalated && stage.state == StageState::Abandoned {
+                let place = (stage.policy.clone(), stage.place.clone());
+                if !seen.insert((place.clone(), approved.clone())) {
+                    self.hazards.insert(Hazard::Round(place));
+                }
+            }
+        }
     }
 
     fn check(&mut self, node: &Node) -> Result<(), String> {
@@ -209,11 +278,12 @@ impl Explorer<'_> {
                 _ => {}
             }
         }
-        for stage in state.stages.iter().filter(|stage| stage.policy == FIRST) {
-            if self.claims.steps.contains(&stage.place) {
+        for stage in &state.stages {
+            let place = (stage.policy.clone(), stage.place.clone());
+            if self.claims.steps.contains(&place) {
                 return Err(format!("{} is reached", stage.place));
             }
-            if stage.state == StageState::Passed && self.claims.waits.contains(&stage.place) {
+            if stage.state == StageState::Passed && self.claims.waits.contains(&place) {
                 return Err(format!("the wait {} ends", stage.place));
             }
         }
@@ -222,11 +292,9 @@ impl Explorer<'_> {
     }
 
     fn check_time(&mut self, state: &State) -> Result<(), String> {
-        let first = &state.route[0];
-        let Some(most) = self.claims.times.get(&first.sequence).filter(|_| first.next_policy.is_empty())
-        else {
-            return Ok(());
-        };
+        let Some(came_to) = state.route.iter().find(|hop| !hop.sequence.is_empty()) else { return Ok(()) };
+        let place = (came_to.policy.clone(), came_to.sequence.clone());
+        let Some(most) = self.claims.times.get(&place) else { return Ok(()) };
         // What machines do outside is taken to be done at once.
         if self.is_outside(state) {
             return Ok(());
@@ -239,7 +307,7 @@ impl Explorer<'_> {
         if took > *most {
             return Err(format!("{took} is longer than {most}"));
         }
-        let longest = self.longest.entry(first.sequence.clone()).or_default();
+        let longest = self.longest.entry(place).or_default();
         *longest = took.max(*longest);
         Ok(())
     }
@@ -384,6 +452,9 @@ struct Counted {
     times: usize,
     attained: usize,
     proved: usize,
+    /// What was seen to happen, and what of it no finding says: hangs, self-approval, rounds.
+    hazards: [usize; 3],
+    missed: [usize; 3],
 }
 
 #[test]
@@ -396,12 +467,10 @@ fn what_never_happens_happens_in_no_run() {
         let Some(policies) = case.policies() else { continue };
         let claims = Claims::of(&analyse(&policies, &invariants), &invariants);
         counted.policies += 1;
-        if claims.is_none() {
-            continue;
-        }
         let worlds = case.worlds();
         let may_hold = may_hold(&policies, &worlds);
-        let mut longest: BTreeMap<String, TimeDelta> = BTreeMap::new();
+        let mut longest: BTreeMap<Place, TimeDelta> = BTreeMap::new();
+        let mut hazards = BTreeSet::new();
         for world in &worlds {
             let machine = Machine::new(&policies, &world.directory, &world.request);
             let unbounded = is_unbounded(&machine, world.at);
@@ -416,6 +485,7 @@ fn what_never_happens_happens_in_no_run() {
                 unbounded,
                 known,
                 longest: found,
+                hazards: BTreeSet::new(),
                 states: 0,
                 is_whole: true,
             };
@@ -424,9 +494,22 @@ fn what_never_happens_happens_in_no_run() {
             }
             counted.states += explorer.states;
             counted.cut_short += usize::from(!explorer.is_whole);
+            hazards.append(&mut explorer.hazards);
             for (key, took) in explorer.longest {
                 let longest = longest.entry(key).or_default();
                 *longest = took.max(*longest);
+            }
+        }
+        for hazard in hazards {
+            let kind = match hazard {
+                Hazard::Blocks(_) => 0,
+                Hazard::SelfApproval(_) => 1,
+                Hazard::Round(_) => 2,
+            };
+            counted.hazards[kind] += 1;
+            if !claims.hazards.contains(&hazard) {
+                counted.missed[kind] += 1;
+                println!("policy {number}: no finding says {hazard:?} of {} and {}", case.first, case.other);
             }
         }
         counted.worlds += worlds.len();
@@ -435,7 +518,7 @@ fn what_never_happens_happens_in_no_run() {
         counted.times += claims.times.len();
         counted.proved += claims.proved.len();
         // A second is lost whenever somebody acts just before it is too late.
-        let close = |(key, most): &(&String, &TimeDelta)| {
+        let close = |(key, most): &(&Place, &TimeDelta)| {
             longest.get(*key).is_some_and(|longest| *longest + TimeDelta::seconds(9) >= **most)
         };
         counted.attained += claims.times.iter().filter(close).count();
@@ -447,4 +530,8 @@ fn what_never_happens_happens_in_no_run() {
     assert!(counted.steps * 10 > counted.policies && counted.waits * 30 > counted.policies, "{counted:?}");
     assert!(counted.times * 3 > counted.policies && counted.proved > counted.policies, "{counted:?}");
     assert!(counted.attained * 2 > counted.times && counted.cut_short * 5 < counted.worlds, "{counted:?}");
+    // Findings of what can happen are searched for, not proved; most of what can is found.
+    assert!(counted.hazards.iter().all(|count| *count > 0), "{counted:?}");
+    let most = counted.hazards.iter().map(|count| count / 20 + 1);
+    assert!(counted.missed.iter().zip(most).all(|(missed, most)| *missed <= most), "{counted:?}");
 }

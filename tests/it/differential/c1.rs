@@ -14,8 +14,8 @@ use countersign::policy::{Path, Report, c1};
 use countersign::wire::Schema;
 use countersign::wire::json::{self as wire_json, Reading};
 use countersign::workflow::run::{
-    Answer as Answered, Decision, Effect, Ending, Happening as Happened, Machine, Policies,
-    Policy as Snapshot, State, Trace, Verdict, simulate,
+    Answer as Answered, Decision, Effect, Ending, Happening as Happened, Machine, Occurrence as Occurred,
+    Outcome as Ended, Policies, Policy as Snapshot, RuleValue, State, Trace, Verdict, simulate,
 };
 use countersign::workflow::world::{Directory, Request};
 use countersign::workflow::{Afterwards, Nobody};
@@ -97,6 +97,8 @@ fn approval(dice: &mut Dice, later: &[&'static str], is_review: bool) -> Approva
         Fallback::Groups(dice.one_of(&[vec!["leads"], vec!["security", "leads"], vec!["security"]]))
     };
     let escalation = match dice.below(5) {
+        // Back to earlier ones, too, so that there are circles.
+        0 if dice.percent(50) => Escalation::Policy(dice.one_of(&["a", "b", "c"])),
         0 if !later.is_empty() => Escalation::Policy(dice.one_of(later)),
         0 | 1 => Escalation::Users(people(dice, 1, 3)),
         2 => Escalation::Cancel,
@@ -142,7 +144,7 @@ fn is_review(number: u64) -> bool {
     Dice::of_case(number ^ 0x3333).percent(20)
 }
 
-/// Three policies; each leads to later ones only, but for what webhooks and agents say.
+/// Three policies; each leads to later ones only, but for escalations and what webhooks and agents say.
 fn policies(number: u64) -> Vec<Policy> {
     let dice = &mut Dice::of_case(number);
     let is_review = is_review(number);
@@ -452,61 +454,107 @@ fn happened(what: &Happening) -> Happened {
 
 /// All that can be compared of a task.
 fn of_reference(task: &Task<'_>) -> Value {
-    let route = task.route.iter().map(|(policy, rule, target)| {
+    let route = task.route.iter().map(|(policy, rule, target, values)| {
         let (sequence, next) = match target {
             Target::Steps(key) => (*key, ""),
             Target::Policy(id) => ("", *id),
         };
-        json!([policy, rule, sequence, next])
+        json!([policy, rule, sequence, next, values])
     });
     let stages = task.stages.iter().map(|one| {
-        json!([
-            one.policy,
-            one.sequence,
-            one.position,
-            one.kind,
-            one.state,
-            one.entered,
-            one.left,
-            one.asked,
-            one.decided_by,
-            one.hand_overs
-        ])
+        json!({
+            "at": [one.policy, one.sequence, one.position, one.kind],
+            "state": one.state, "entered": one.entered, "left": one.left, "asked": one.asked,
+            "decided_by": one.decided_by, "hand_overs": one.hand_overs, "sources": one.sources,
+            "excluded": one.excluded, "required": one.required, "escalates": one.escalates,
+            "wait_until": one.wait_until,
+        })
     });
     json!({
         "route": route.collect::<Vec<_>>(), "stages": stages.collect::<Vec<_>>(), "refused": task.refused,
         "outcome": task.word(), "ended": task.ended.map(|(_, at)| at), "post_actions": task.post_actions,
+        "waits": task.waits(), "timeline": task.timeline,
     })
 }
 
+fn seconds(at: DateTime<Utc>) -> i64 {
+    (at - start()).num_seconds()
+}
+
+fn word(value: &impl serde::Serialize) -> String {
+    json!(value).as_str().unwrap().to_owned()
+}
+
 fn of_machine(state: &State, trace: &Trace) -> Value {
-    let seconds = |at: DateTime<Utc>| (at - start()).num_seconds();
-    let route = state.route.iter().map(|hop| json!([hop.policy, hop.rule, hop.sequence, hop.next_policy]));
+    let route = state.route.iter().map(|hop| {
+        let values = hop.rules.iter().map(|rule| match &rule.value {
+            RuleValue::Error(_) => "error".to_owned(),
+            value => word(value),
+        });
+        json!([hop.policy, hop.rule, hop.sequence, hop.next_policy, values.collect::<Vec<_>>()])
+    });
     let stages = state.stages.iter().map(|one| {
         let asked =
             one.asked.iter().map(|asked| (&asked.user, Some(&asked.delegate_of).filter(|id| !id.is_empty())));
-        let asked: Vec<_> = asked.collect();
         let (entered, left) = (seconds(one.entered_at), one.left_at.map(seconds));
-        json!([
-            one.policy,
-            one.sequence,
-            one.position,
-            one.kind,
-            one.state,
-            entered,
-            left,
-            asked,
-            one.decided_by,
-            one.reassignments
-        ])
+        let sources = one.sources.iter().map(|one| (&one.source, one.found, !one.problem.is_empty()));
+        let excluded = one.excluded.iter().map(|one| (&one.user, &one.source, one.why));
+        let reasons =
+            [one.approval_reason_required, one.denial_reason_required, one.reassignment_reason_required];
+        json!({
+            "at": [json!(one.policy), json!(one.sequence), json!(one.position), json!(one.kind)],
+            "state": one.state, "entered": entered, "left": left, "asked": asked.collect::<Vec<_>>(),
+            "decided_by": one.decided_by, "hand_overs": one.reassignments, "sources": sources.collect::<Vec<_>>(),
+            "excluded": excluded.collect::<Vec<_>>(), "required": (reasons, !one.step_up_provider.is_empty()),
+            "escalates": one.escalates.as_ref().map(|one| (seconds(one.at), &one.to, one.done)),
+            "wait_until": one.due_at.map(seconds),
+        })
     });
     let post_actions = trace.post_actions.iter().map(|Afterwards::RemediateImmediately(now)| *now);
     let refused = trace.timeline.iter().filter(|one| matches!(one.effect, Effect::Refused { .. })).count();
+    let waits = match state.outcome() {
+        Ended::Waiting { on, until } => Some((on, until.map(seconds))),
+        Ended::Blocked { until, .. } => Some((Vec::new(), until.map(seconds))),
+        _ => None,
+    };
     json!({
         "route": route.collect::<Vec<_>>(), "stages": stages.collect::<Vec<_>>(), "refused": refused,
         "outcome": state.outcome().word(), "ended": state.ended_at.map(seconds),
-        "post_actions": post_actions.collect::<Vec<_>>(),
+        "post_actions": post_actions.collect::<Vec<_>>(), "waits": waits, "timeline": timeline(&trace.timeline),
     })
+}
+
+/// What happened, as the reference tells it. Words for people are left out.
+fn timeline(all: &[Occurred]) -> Vec<(i64, &'static str, Option<usize>, String)> {
+    let none = String::new;
+    let each = all.iter().map(|one| {
+        let (kind, stage, what) = match &one.effect {
+            Effect::Routed { policy, sequence } => ("routed", None, format!("{policy} {sequence}")),
+            Effect::Entered { stage } => ("entered", Some(*stage), none()),
+            Effect::Asked { stage, users } => ("asked", Some(*stage), users.join(", ")),
+            Effect::WebhookCalled { stage, webhook } => ("webhook_called", Some(*stage), webhook.clone()),
+            Effect::AgentAsked { stage } => ("agent_asked", Some(*stage), none()),
+            Effect::FormShown { stage } => ("form_shown", Some(*stage), none()),
+            Effect::ProvisionStarted { stage, kind } => ("provision_started", Some(*stage), word(kind)),
+            Effect::ActionStarted { stage, .. } => ("action_started", Some(*stage), none()),
+            Effect::Commented { text } => ("commented", None, text.clone()),
+            Effect::WakeAt { at } => ("wake_at", None, seconds(*at).to_string()),
+            Effect::Escalated { stage, to } => ("escalated", Some(*stage), to.clone()),
+            Effect::Reassigned { stage, by, users } => {
+                ("reassigned", Some(*stage), format!("{by}: {}", users.join(", ")))
+            }
+            Effect::Assumed { stage, .. } => ("assumed", Some(*stage), none()),
+            Effect::Left { stage, how } => ("left", Some(*stage), how.clone()),
+            Effect::Refused { .. } => ("refused", None, none()),
+            Effect::Blocked { .. } => ("blocked", None, none()),
+            Effect::Ended { outcome } => ("ended", None, outcome.clone()),
+            Effect::PostAction(Afterwards::RemediateImmediately(now)) => {
+                ("post_action", None, now.to_string())
+            }
+        };
+        (seconds(one.at), kind, stage, what)
+    });
+    each.collect()
 }
 
 /// How the cases came out, to see that all that can happen does.
@@ -518,6 +566,8 @@ struct Seen {
     most_hand_overs: usize,
     blocked_tasks: u64,
     delegates: u64,
+    /// How doing nothing ends.
+    endings: BTreeMap<&'static str, u64>,
 }
 
 impl Seen {
@@ -549,6 +599,7 @@ fn tasks_run_as_in_the_reference() {
     if cases.end - cases.start >= 1000 {
         assert!(seen.outcomes.len() == 7, "{seen:?}");
         assert!(seen.stages.len() >= 30, "{} in {seen:?}", seen.stages.len());
+        assert!(seen.endings.len() == 3, "{seen:?}");
     }
     if cases.end - cases.start >= 100_000 {
         assert!(seen.most_hand_overs == 10 && seen.blocked_tasks > 20, "{seen:?}");
@@ -580,11 +631,27 @@ fn run(number: u64, policies: &[Policy], snapshots: &Policies, world: &World, se
     assert_eq!(of_machine(&trace.state, &trace), of_reference(&task), "{}", told());
     seen.see(&task);
     // And then nobody ever does anything.
+    let before = task.timeline.len();
     task.pass_until(i64::MAX);
+    let (idle, rest) = (timeline(&trace.idle.timeline), &task.timeline[before..]);
+    *seen.endings.entry(ending(&trace.idle.ending)).or_default() += 1;
+    if let Ending::Repeats { from, until } = trace.idle.ending {
+        assert!(rest.starts_with(&idle), "idle: {idle:#?} {rest:#?} {}", told());
+        assert!(task.goes_round(seconds(from), seconds(until)), "idle: {:#?} {}", task.stages, told());
+        return;
+    }
+    let ended = task.ended.map(|(_, at)| Ending::Ends { at: start() + TimeDelta::seconds(at) });
+    let ended = ended.unwrap_or(Ending::WaitsForEver { since: start() + TimeDelta::seconds(task.now) });
+    assert_eq!(trace.idle.ending, ended, "idle: {}", told());
     assert_eq!(trace.idle.outcome.word(), task.word(), "idle: {}", told());
-    let ended = match trace.idle.ending {
-        Ending::Ends { at } => Some((at - start()).num_seconds()),
-        _ => None,
-    };
-    assert_eq!(ended, task.ended.map(|(_, at)| at), "idle: {}", told());
+    assert_eq!(idle, rest, "idle: {}", told());
+}
+
+fn ending(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Ends { .. } => "ends",
+        Ending::WaitsForEver { .. } => "waits for ever",
+        Ending::Repeats { .. } => "repeats",
+        Ending::NotFollowed { .. } => "not followed",
+    }
 }

@@ -1,12 +1,12 @@
 //! ConductorOne-shaped documents: decoded, prepared and compiled by the same code as in the service.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost::Message as _;
 
 use super::{Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
-use crate::cli::check::analysis;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
 use crate::cli::check::finding::{Finding, Reported, Severity};
 use crate::cli::check::place;
@@ -44,12 +44,11 @@ impl Dialect for C1 {
         policy.annotations = c1::merge_annotations(&BTreeMap::new(), &policy.annotations);
         let mut reported: Vec<Reported> = c1::prepare(&mut policy).into_iter().map(Reported::from).collect();
         let own_id = Some(policy.id.as_str()).filter(|id| !id.is_empty());
+        let mut meant = None;
         match c1::compile(&policy, Surroundings { own_id, nobody: self.nobody }) {
             Ok(compiled) => {
                 reported.extend(compiled.warnings.into_iter().map(Reported::from));
-                if let Some(invariants) = &self.analysis {
-                    reported.extend(analysis::of(&policy.id, compiled.workflow, invariants));
-                }
+                meant = self.analysis.is_some().then(|| (policy.id.clone(), Arc::new(compiled.workflow)));
             }
             Err(violations) => reported.extend(violations.iter().cloned().map(Reported::from)),
         }
@@ -60,7 +59,7 @@ impl Dialect for C1 {
             findings.push(Finding::violation(place::start_of(tree, root), "DOCUMENT_TOO_LARGE", message));
         }
         let references = references(tree, root, &policy);
-        Checked { references, findings, document: Some(Document::C1(Box::new(sent))) }
+        Checked { references, findings, document: Some(Document::C1(Box::new(sent))), compiled: meant }
     }
 }
 

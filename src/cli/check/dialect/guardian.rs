@@ -63,7 +63,7 @@ impl Dialect for Guardian {
             findings.push(Finding::violation(place::start_of(tree, root), "DOCUMENT_TOO_LARGE", message));
         }
         let references = self.references(tree, root, &policy);
-        Checked { references, findings, document: Some(Document::Guardian(Box::new(sent))) }
+        Checked { references, findings, document: Some(Document::Guardian(Box::new(sent))), compiled: None }
     }
 }
 

@@ -18,12 +18,22 @@ impl Condition {
         }
     }
 
-    pub(super) fn holds(&self, world: &World, now: i64) -> bool {
-        match self {
-            Condition::Always(_, value) => *value == Ok(true),
-            Condition::SubjectIs(id) => world.subject == *id,
-            Condition::From(from, _) => now >= *from,
+    /// What it comes to: `true`, `false`, `error`.
+    pub(super) fn value(&self, world: &World, now: i64) -> &'static str {
+        let value = match self {
+            Condition::Always(_, value) => *value,
+            Condition::SubjectIs(id) => Ok(world.subject == *id),
+            Condition::From(from, _) => Ok(now >= *from),
+        };
+        match value {
+            Ok(true) => "true",
+            Ok(false) => "false",
+            Err(()) => "error",
         }
+    }
+
+    pub(super) fn holds(&self, world: &World, now: i64) -> bool {
+        self.value(world, now) == "true"
     }
 }
 
@@ -79,7 +89,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Expression(pub &'static str, pub Gives);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gives {
     AppOwners,
     Managers,
@@ -202,6 +212,9 @@ pub enum Answer {
     Fail,
 }
 
+/// Somebody who was found and may not decide: who, by which source, and why.
+pub type Excluded = (&'static str, String, &'static str);
+
 #[derive(Clone, Debug)]
 pub struct Stage {
     pub policy: &'static str,
@@ -217,6 +230,15 @@ pub struct Stage {
     pub hand_overs: usize,
     /// When time alone does something to it.
     pub(super) due: Option<i64>,
+    /// The sources that were tried: which, how many it named, and whether there was a problem.
+    pub sources: Vec<(String, usize, bool)>,
+    pub excluded: Vec<Excluded>,
+    /// Which decisions need a reason (approvals, denials, handing over), and whether whoever decides must prove who they are.
+    pub required: ([bool; 3], bool),
+    /// When it escalates and to what, and whether it has.
+    pub escalates: Option<(i64, String, bool)>,
+    /// When a wait is over or gives up, until it has.
+    pub wait_until: Option<i64>,
 }
 
 impl Stage {
