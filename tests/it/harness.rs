@@ -272,3 +272,25 @@ impl Dice {
         self.below(times) == 0
     }
 }
+
+/// What a store that stands before another one, its field `store`, leaves to that one.
+macro_rules! rest_of_its_store {
+    () => {
+        fn changes(&self) -> countersign::store::Changes {
+            self.store.changes()
+        }
+
+        fn revision(&self) -> countersign::store::Revision {
+            self.store.revision()
+        }
+
+        fn health(&self) -> tokio::sync::watch::Receiver<countersign::store::Health> {
+            self.store.health()
+        }
+
+        fn close(&self) -> countersign::store::BoxFuture<'_, ()> {
+            self.store.close()
+        }
+    };
+}
+pub(crate) use rest_of_its_store;

@@ -11,14 +11,12 @@ use countersign::pb::c1::api::policy::v1::{
     CreatePolicyRequest, ListPolicyRequest, PolicyType, SearchPoliciesRequest,
 };
 use countersign::store::{
-    self, Batch, BoxFuture, Changes, Committed, Direction, Engine, Health, KeyRange, Location, Options,
-    Revision, Stored,
+    self, Batch, BoxFuture, Committed, Direction, Engine, KeyRange, Location, Options, Stored,
 };
 use countersign::workflow::Nobody;
 use serde_json::json;
-use tokio::sync::watch;
 
-use crate::harness::{Server, http, post};
+use crate::harness::{Server, http, post, rest_of_its_store};
 
 fn policy(n: usize) -> CreatePolicyRequest {
     CreatePolicyRequest {
@@ -98,21 +96,7 @@ impl Engine for Counted {
         self.store.commit(batch)
     }
 
-    fn changes(&self) -> Changes {
-        self.store.changes()
-    }
-
-    fn revision(&self) -> Revision {
-        self.store.revision()
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.store.health()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.store.close()
-    }
+    rest_of_its_store!();
 }
 
 const POLICIES: usize = 400;

@@ -1,14 +1,14 @@
 //! What Guardian's calls answer when the store below them fails, in both modes.
 
 use super::clients::policy;
-use crate::harness::{Server, http};
+use crate::harness::{Server, http, rest_of_its_store};
 use bytes::Bytes;
 use countersign::app::{App, Caller, Error, Guardian, GuardianCode, SystemClock};
 use countersign::pb::gotocompany::guardian::v1beta1 as goto;
 use countersign::policy::guardian::Compat;
 use countersign::store::{
-    self, Batch, BoxFuture, Changes, Committed, Device, Direction, Engine, Health, KeyRange, Location,
-    Options, RESERVE_BYTES, Revision, Stored,
+    self, Batch, BoxFuture, Committed, Device, Direction, Engine, KeyRange, Location, Options, RESERVE_BYTES,
+    Stored,
 };
 use countersign::workflow::Nobody;
 use serde_json::{Value, json};
@@ -16,7 +16,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::watch;
 
 /// Status, code, message and reason of what a call answers.
 type Told = (u16, u64, String, String);
@@ -138,21 +137,7 @@ impl Engine for Damaged {
         self.store.commit(batch)
     }
 
-    fn changes(&self) -> Changes {
-        self.store.changes()
-    }
-
-    fn revision(&self) -> Revision {
-        self.store.revision()
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.store.health()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.store.close()
-    }
+    rest_of_its_store!();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,14 +12,12 @@ use countersign::pb::c1::api::policy::v1::{
     rule::Outcome,
 };
 use countersign::store::{
-    self, Batch, BoxFuture, Changes, Committed, Direction, Engine, Health, KeyRange, Location, Options,
-    Revision, Stored,
+    self, Batch, BoxFuture, Committed, Direction, Engine, KeyRange, Location, Options, Stored,
 };
 use countersign::workflow::Nobody;
 use prost_types::FieldMask;
-use tokio::sync::watch;
 
-use crate::harness::{ManualClock, PATIENCE};
+use crate::harness::{ManualClock, PATIENCE, rest_of_its_store};
 
 type Interlude = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
@@ -68,21 +66,7 @@ impl Engine for Staged {
         })
     }
 
-    fn changes(&self) -> Changes {
-        self.store.changes()
-    }
-
-    fn revision(&self) -> Revision {
-        self.store.revision()
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.store.health()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.store.close()
-    }
+    rest_of_its_store!();
 }
 
 /// The one whose operation is met, and the other, on the same store.
