@@ -27,7 +27,7 @@ pub(crate) fn add_to(
             |builder, encoded| builder.register_encoded_file_descriptor_set(encoded),
         )
     };
-    let services = services.add(health).add(reflection().build_v1()?).add(reflection().build_v1alpha()?);
+    let services = services.with(health).with(reflection().build_v1()?).with(reflection().build_v1alpha()?);
     Ok((services.build(), reporter))
 }
 

@@ -34,7 +34,7 @@ pub struct Builder(BTreeMap<&'static str, Box<Call>>);
 impl Builder {
     /// One more. Of two with the same name the later one counts.
     #[must_use]
-    pub fn add<S>(mut self, service: S) -> Builder
+    pub fn with<S>(mut self, service: S) -> Builder
     where
         S: Service<
                 Request<Body>,

@@ -224,7 +224,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let (health, receiver) = watch::channel(Health::Ready);
         let parts = Parts {
-            services: Services::builder().add(probe.clone()).add(Policies(probe.clone())),
+            services: Services::builder().with(probe.clone()).with(Policies(probe.clone())),
             descriptors: &DESCRIPTORS,
             gateway: Gateway::new(pb::pool(), &Styles::all(Style::CONDUCTORONE)).unwrap(),
             styles: Styles::all(Style::CONDUCTORONE),
