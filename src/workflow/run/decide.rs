@@ -96,9 +96,8 @@ impl<'w> Run<'_, 'w> {
         self.ask_instead(approval, &format!("reassigned by {by}"), to);
         if let Some(record) = self.record() {
             record.asked.extend(kept);
-            record.state = StageState::Waiting;
-            record.reason.clear();
         }
+        self.waits_again();
         let (stage, by, users) = (self.number(), by.to_owned(), to.to_vec());
         self.effects.push(Effect::Reassigned { stage, by, users });
     }
@@ -109,11 +108,16 @@ impl<'w> Run<'_, 'w> {
         let found = self.ask_instead(approval, "escalation", users);
         let (stage, by, users) = (self.number(), "escalation".to_owned(), users.to_vec());
         self.effects.push(Effect::Reassigned { stage, by, users });
+        self.waits_again();
+        if found { self.tell_asked() } else { self.nobody_left(approval) }
+    }
+
+    /// Others are asked; whatever kept the stage from going on is no more.
+    fn waits_again(&mut self) {
         if let Some(record) = self.record() {
             record.state = StageState::Waiting;
             record.reason.clear();
         }
-        if found { self.tell_asked() } else { self.nobody_left(approval) }
     }
 
     /// Whoever was to decide is not there.
@@ -189,6 +193,7 @@ impl<'w> Run<'_, 'w> {
         self.comment(text);
         self.ask_administrators(approval, "administrators, since the agent may not decide");
         let found = self.record().is_some_and(|record| !record.asked.is_empty());
+        self.waits_again();
         if found { self.tell_asked() } else { self.nobody_left(approval) }
     }
 
@@ -204,6 +209,7 @@ impl<'w> Run<'_, 'w> {
                 self.record().is_some_and(|record| !record.asked.is_empty())
             }
         };
+        self.waits_again();
         if found { self.tell_asked() } else { self.nobody_left(approval) }
     }
 }
