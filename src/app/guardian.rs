@@ -139,22 +139,12 @@ mod tests {
     #[test]
     fn strict_answers_have_guardians_words() {
         let id = || "p".to_owned();
+        let duplicate =
+            "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)";
         let errors = || {
             [
-                (
-                    Error::AlreadyExists { id: id() },
-                    GuardianCode::Internal,
-                    Some(
-                        "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)",
-                    ),
-                ),
-                (
-                    Error::Contended { attempts: 3 },
-                    GuardianCode::Internal,
-                    Some(
-                        "ERROR: duplicate key value violates unique constraint \"policies_pkey\" (SQLSTATE 23505)",
-                    ),
-                ),
+                (Error::AlreadyExists { id: id() }, GuardianCode::Internal, Some(duplicate)),
+                (Error::Contended { attempts: 3 }, GuardianCode::Internal, Some(duplicate)),
                 (Error::Internal("cause".to_owned()), GuardianCode::Internal, Some("internal error")),
                 (Error::StoreFull, GuardianCode::Internal, None),
                 (Error::NotReady, GuardianCode::Internal, None),

@@ -2,8 +2,9 @@
 //!
 //! In reading order: `solver` decides propositions; `theory` says what the tests of conditions have to do with each other;
 //! `rules` asks which rules decide anything, `chains` where those of other policies lead on; `candidate` makes a request and a
-//! directory of what the solver found; `people`, with `blocks` and `paths`, tries what can become of it. What a finding claims of some request is tried on that request before anybody hears of it; what it claims of all requests is
-//! claimed only if the solver has proved it. Where neither can be had, nothing is claimed.
+//! directory of what the solver found; `people`, with `blocks` and `paths`, tries what can become of it. What a finding claims of
+//! some request is tried on that request before anybody hears of it; what it claims of all requests is claimed only if the solver
+//! has proved it. Where neither can be had, nothing is claimed.
 //!
 //! Pure: no clock, no randomness, no I/O. Every search has a budget in steps, so that the same policy has the same findings
 //! on every machine.

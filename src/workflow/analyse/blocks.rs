@@ -58,22 +58,19 @@ impl Search<'_> {
         };
         let nobody = cast(&Cast::Everybody, Some(self.approval));
         let everybody = cast(&Cast::Everybody, None);
-        let person = Cast::Only { person: "approver".to_owned(), fills: Vec::new(), delegates: false };
-        let one_person = cast(&person, None);
         let mut candidates = vec![nobody, everybody];
         if self.approval.require_distinct_approvers {
-            candidates.push(one_person);
+            let person = "approver".to_owned();
+            candidates.push(cast(&Cast::Only { person, fills: Vec::new(), delegates: false }, None));
         }
-        let mut named = Vec::new();
         if self.one.candidate.subject.user.id == SUBJECT {
             for user in named_by(self.approval).take(SUBJECTS_MAX) {
                 let mut candidate = self.one.candidate.clone();
                 candidate.rename(user);
                 self.one.roles.cast(&mut candidate, &Cast::Everybody, Some(self.approval));
-                named.push(candidate);
+                candidates.push(candidate);
             }
         }
-        candidates.extend(named);
         // Administrators decide where the rule of distinct approvers leaves nobody; without them, nobody does.
         let with = candidates.iter().filter(|candidate| !candidate.administrators.is_empty());
         let without: Vec<Candidate> =
