@@ -22,6 +22,8 @@ pub const CONNECTIONS: usize = 4;
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// The head of an answer is not longer than this.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Room for what one read may bring, so that an answer takes one.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Calls of one gRPC method, or of one REST path over HTTP/2.
 #[derive(Debug, Clone)]
@@ -203,6 +205,7 @@ impl Client for Connection {
     async fn call(&mut self) -> Result<(), Fault> {
         self.tcp.write_all(&self.request).await?;
         let (head_bytes, body_bytes) = loop {
+            self.read.reserve(READ_BYTES);
             if self.tcp.read_buf(&mut self.read).await? == 0 {
                 return Err("the connection was closed".into());
             }
