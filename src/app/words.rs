@@ -10,12 +10,21 @@ pub const QUERY_WORDS_MAX: usize = 16;
 pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(|word| word.chars().flat_map(char::to_lowercase).take(WORD_MAX_CHARS).collect())
+        .map(|word| lower_case(word, WORD_MAX_CHARS))
 }
 
 /// A name without regard to case and to spaces around it, as the index of names keeps it.
 pub(super) fn folded(name: &str) -> String {
-    name.trim().chars().flat_map(char::to_lowercase).collect()
+    lower_case(name.trim(), usize::MAX)
+}
+
+/// At most so many characters of the text in lower case.
+fn lower_case(text: &str, max_chars: usize) -> String {
+    // The same, and most texts are such.
+    if text.is_ascii() {
+        return text.get(..max_chars).unwrap_or(text).to_ascii_lowercase();
+    }
+    text.chars().flat_map(char::to_lowercase).take(max_chars).collect()
 }
 
 #[cfg(test)]
