@@ -75,7 +75,7 @@ impl App {
         let call = Call::new("Analyzer.Analyze", &arguments);
         let after = self.tokens.open(&call, &token)?.map(|cursor| Place::read(&cursor)).transpose()?;
         // One more than asked for tells whether there is another page.
-        let mut places = self.places_after(after, size + 1).await?;
+        let mut places = self.places_after(after, size + 1);
         let more = places.len() > size;
         places.truncate(size);
         let invariants = Arc::new(invariants);
@@ -103,7 +103,7 @@ impl App {
     }
 
     /// The policies after a place.
-    async fn places_after(&self, after: Option<Place>, count: usize) -> Result<Vec<Place>, Error> {
+    fn places_after(&self, after: Option<Place>, count: usize) -> Vec<Place> {
         let (uuid, guardian) = match after {
             None => (None, None),
             Some(Place::First(id)) => (Some(id), None),
@@ -113,10 +113,11 @@ impl App {
             self.catalogue.entries().live_after(uuid).take(count).map(Place::First).collect();
         let left = count - places.len();
         if left > 0 {
-            let ids = self.guardian_ids_after(guardian.as_deref(), left).await?;
-            places.extend(ids.into_iter().map(Place::Guardian));
+            let versions = self.catalogue.versions();
+            let ids = versions.ids_after(guardian.as_deref()).take(left);
+            places.extend(ids.map(|id| Place::Guardian(id.to_owned())));
         }
-        Ok(places)
+        places
     }
 
     /// What the analysis warns of in a policy that is to be written, each as a line; what is only good to know is left out.

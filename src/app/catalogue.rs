@@ -8,9 +8,11 @@
 //! It takes about half a kilobyte for each policy of ordinary length, deleted ones too.
 
 mod follow;
+mod versions;
 
 use super::words::{folded, words};
 use crate::pb::c1::api::policy::v1::{Policy, PolicyScope};
+use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::store::Revision;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -18,11 +20,14 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub(super) use follow::{Following, follow};
+pub(super) use versions::{Place, Versions};
 
 /// The catalogue of one store.
 #[derive(Debug)]
 pub(super) struct Catalogue {
     entries: RwLock<Entries>,
+    /// Guardian's policies.
+    versions: RwLock<Versions>,
 }
 
 /// What the filters of a search ask of a policy.
@@ -52,12 +57,23 @@ pub(super) struct Entries {
 impl Catalogue {
     /// With nothing in it.
     fn new() -> Self {
-        Catalogue { entries: RwLock::default() }
+        Catalogue { entries: RwLock::default(), versions: RwLock::default() }
     }
 
     /// The entries as they are now. Nothing may be awaited while they are held.
     pub(super) fn entries(&self) -> RwLockReadGuard<'_, Entries> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Guardian's policies as they are now. Nothing may be awaited while they are held.
+    pub(super) fn versions(&self) -> RwLockReadGuard<'_, Versions> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts in a version of a Guardian policy that the commit `revision` wrote.
+    pub(super) fn put_version(&self, policy: &GuardianPolicy, revision: Revision) {
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        versions.put(&policy.id, policy.version, policy.created_at, revision);
     }
 
     /// Whether the catalogue shows the policy `id` as the commit `revision` left it, or as a later one did.
@@ -103,12 +119,12 @@ impl Entries {
         if !card.deleted {
             self.live.insert(id);
             if let Some(scope) = &card.scope {
-                self.by_app.entry(scope.app_id.clone()).or_default().insert(id);
+                put_under(&mut self.by_app, &scope.app_id, |ids| ids.insert(id));
             }
         }
-        self.by_name.entry(card.name.clone()).or_default().insert(id);
+        put_under(&mut self.by_name, &card.name, |ids| ids.insert(id));
         for (word, weight) in &card.words {
-            self.by_word.entry(word.clone()).or_default().insert(id, *weight);
+            put_under(&mut self.by_word, word, |ids| ids.insert(id, *weight));
         }
         self.all.insert(id, card);
     }
@@ -166,6 +182,14 @@ impl Entries {
 
 fn after(last: Option<Uuid>) -> Bound<Uuid> {
     last.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// Puts something into the entry of a key, which is copied only if it has none yet.
+fn put_under<V: Default, R>(map: &mut BTreeMap<String, V>, key: &str, put: impl FnOnce(&mut V) -> R) {
+    match map.get_mut(key) {
+        Some(entry) => put(entry),
+        None => put(map.entry(key.to_owned()).or_default()),
+    };
 }
 
 /// Takes something out of the entry of a key, and the entry out of the map when `take` says that nothing is left in it.

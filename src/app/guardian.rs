@@ -48,19 +48,6 @@ struct Document {
     etag: Option<String>,
 }
 
-impl Document {
-    /// The same with another policy.
-    fn with(&self, policy: Policy) -> Document {
-        Document {
-            policy,
-            title: self.title.clone(),
-            created_by: self.created_by.clone(),
-            restores: self.restores,
-            etag: None,
-        }
-    }
-}
-
 /// What an operation was doing when it failed, as Guardian says it.
 #[derive(Clone, Copy, Debug)]
 enum Doing {

@@ -8,14 +8,13 @@
 //! REFERRER     target id, source id             ReferrerRecord: a live policy that refers to another
 //! REPLAY       actor, idempotency key           ReplayRecord: what a create with this key answered
 //! REPLAY_END   seconds, actor, idempotency key  (empty): when to forget it
-//! G_HEAD       id                               GuardianHead: how many versions a Guardian policy has
-//! G_VERSION    id, version                      GuardianRecord: every version of it
-//! G_TIME       created_at, id, version          (empty): the order in which Guardian policies are listed
+//! G_HEAD       id                               GuardianHead: a Guardian policy, with its latest version
+//! G_VERSION    id, version                      GuardianRecord: every version before that
 //! (FF)         number                           the audit trail (`audit/record.rs`), in the store's journal
 //! ```
 //!
-//! A write moves the state that it replaces to REVISION, so that every state is kept and a new policy, the write whose
-//! speed matters most, puts its document down once. Each further record costs about as much as the first.
+//! A write moves the state that it replaces to REVISION or G_VERSION, so that every state is kept and a new policy, the write
+//! whose speed matters most, puts its document down once. Each further record costs about as much as the first.
 //!
 //! The records are protobuf messages, so that a later release can add to them; ids are UUIDv7 in text, so that their
 //! order is the order of creation.
@@ -36,7 +35,7 @@ pub(super) mod tables {
     pub(crate) const REPLAY_END: u8 = 6;
     pub(crate) const G_HEAD: u8 = 32;
     pub(crate) const G_VERSION: u8 = 33;
-    pub(crate) const G_TIME: u8 = 34;
+    // 34 was the order in which Guardian's policies are listed, up to format 2.
 }
 
 /// The key of the policy `id`.
@@ -77,35 +76,24 @@ pub(super) fn guardian_key(id: &str, version: u32) -> Vec<u8> {
     Key::new(tables::G_VERSION).text(id).u64(version.into()).into_bytes()
 }
 
-/// The key under which a version of a Guardian policy is listed. Times before 1970 sort first.
-pub(super) fn guardian_time_key(time: &Timestamp, id: &str, version: u32) -> Vec<u8> {
-    let seconds = time.seconds.cast_unsigned() ^ (1 << 63);
-    let nanos = u64::try_from(time.nanos).unwrap_or(0);
-    Key::new(tables::G_TIME).u64(seconds).u64(nanos).text(id).u64(version.into()).into_bytes()
+/// The key of a Guardian policy.
+pub(super) fn guardian_head_key(id: &str) -> Vec<u8> {
+    Key::new(tables::G_HEAD).text(id).into_bytes()
 }
 
-/// The id and the version in a key of `G_VERSION` or `G_TIME`.
-pub(super) fn guardian_version_of(table: u8, key: &[u8]) -> Result<(String, u32), Error> {
+/// The id of the Guardian policy whose key this is; `None` for a key of another table.
+pub(super) fn guardian_id_of(key: &[u8]) -> Option<String> {
+    let mut parts = Parts::of(tables::G_HEAD, key).ok()?;
+    parts.text().ok()
+}
+
+/// The id and the version in a key of `G_VERSION`.
+pub(super) fn guardian_version_of(key: &[u8]) -> Result<(String, u32), Error> {
     let read = || {
-        let mut parts = Parts::of(table, key)?;
-        if table == tables::G_TIME {
-            parts.u64()?;
-            parts.u64()?;
-        }
+        let mut parts = Parts::of(tables::G_VERSION, key)?;
         let (id, version) = (parts.text()?, parts.u64()?);
         parts.end()?;
         Ok((id, u32::try_from(version).map_err(|_| Malformed)?))
-    };
-    read().map_err(damaged_key)
-}
-
-/// The id in a key of `G_HEAD`.
-pub(super) fn guardian_head_of(key: &[u8]) -> Result<String, Error> {
-    let read = || {
-        let mut parts = Parts::of(tables::G_HEAD, key)?;
-        let id = parts.text()?;
-        parts.end()?;
-        Ok(id)
     };
     read().map_err(damaged_key)
 }
@@ -165,11 +153,15 @@ pub(super) struct ReplayRecord {
     pub(super) warnings: Vec<String>,
 }
 
-/// How many versions a Guardian policy has: every write of the policy depends on it.
+/// A Guardian policy: every write of it depends on this.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct GuardianHead {
+    /// The number of its latest version.
     #[prost(uint32, tag = "1")]
     pub(super) latest: u32,
+    /// That version. Up to format 2 it was kept in `G_VERSION`, and may still be there.
+    #[prost(message, optional, tag = "2")]
+    pub(super) record: Option<GuardianRecord>,
 }
 
 /// One version of a Guardian policy. Never changed, but that its secrets may be encrypted again.

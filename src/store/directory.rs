@@ -17,9 +17,12 @@ use rustix::io::Errno;
 
 use super::Revision;
 
-/// The format that this build writes. The one before had no log; a store of it is read, and is of this format from then on.
-const FORMAT: u32 = 2;
-const FORMAT_WITHOUT_LOG: u32 = 1;
+/// The format that this build writes: it also says what the operations keep under their keys. A store of an earlier one is
+/// read, and is of this format from then on.
+///
+/// 1: without a log. 2: the latest version of a Guardian policy stands apart from its head.
+const FORMAT: u32 = 3;
+const FORMATS_BEFORE: std::ops::Range<u32> = 1..FORMAT;
 const MARKER: &str = "COUNTERSIGN";
 const MARKER_PREFIX: &str = "countersign data directory, format ";
 const CLOSED: &str = "CLOSED";
@@ -202,7 +205,8 @@ fn check_marker(path: &Path, marker: &mut File) -> Result<(), OpenError> {
     let expected = marker_text(FORMAT);
     let mut bytes = Vec::new();
     marker.take(MARKER_MAX_BYTES).read_to_end(&mut bytes).map_err(io_error)?;
-    if bytes == expected.as_bytes() || bytes == marker_text(FORMAT_WITHOUT_LOG).as_bytes() {
+    let is_known = |format| bytes == marker_text(format).as_bytes();
+    if is_known(FORMAT) || FORMATS_BEFORE.into_iter().any(is_known) {
         return Ok(());
     }
     if only_marker(path).map_err(io_error)?

@@ -3,6 +3,7 @@
 mod at_rest;
 mod clients;
 mod contract;
+mod earlier;
 mod hostile;
 mod stores;
 mod times;

@@ -116,10 +116,10 @@ async fn a_newer_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path()).close().await;
     let marker = directory.path().join("COUNTERSIGN");
-    assert_eq!(fs::read_to_string(&marker).unwrap(), "countersign data directory, format 2\n");
-    fs::write(&marker, "countersign data directory, format 3\n").unwrap();
+    assert_eq!(fs::read_to_string(&marker).unwrap(), "countersign data directory, format 3\n");
+    fs::write(&marker, "countersign data directory, format 4\n").unwrap();
     let error = refusal(sled_options(directory.path()));
-    assert!(matches!(error, OpenError::NewerFormat { found: 3, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 4, known: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("start that release, or a newer one"), "{error}");
     for unreadable in ["", "countersign data directory, format 0\n", "something else\n"] {
         fs::write(&marker, unreadable).unwrap();
@@ -341,7 +341,7 @@ async fn a_store_of_the_first_format_is_taken_over() {
     assert_eq!(value(&*engine, "k").await.unwrap(), b"v");
     assert_eq!(put(&*engine, "k", "w").await.unwrap(), last + 1);
     engine.close().await;
-    assert!(fs::read_to_string(path.join("COUNTERSIGN")).unwrap().contains("format 2"));
+    assert!(fs::read_to_string(path.join("COUNTERSIGN")).unwrap().contains("format 3"));
     assert_eq!(value(&*open(path), "k").await.unwrap(), b"w");
 }
 

@@ -2,8 +2,11 @@
 
 use super::Catalogue;
 use crate::app::Error;
-use crate::app::records::{RevisionRecord, policy_id_of, read, tables};
+use crate::app::records::{
+    GuardianHead, GuardianRecord, RevisionRecord, guardian_id_of, guardian_key, policy_id_of, read, tables,
+};
 use crate::pb::c1::api::policy::v1::Policy;
+use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
 use crate::store::table::Key;
 use crate::store::{Change, Changes, ChangesError, Direction, Engine, SCAN_MAX_RECORDS, Stored};
 use futures_util::FutureExt as _;
@@ -65,33 +68,68 @@ async fn run(store: Arc<dyn Engine>, catalogue: Arc<Catalogue>, mut changes: Cha
 
 async fn apply(store: &dyn Engine, catalogue: &Catalogue, change: &Change) -> Result<(), Error> {
     for changed in &change.writes {
-        if let Some(id) = policy_id_of(changed.key())
+        let key = changed.key();
+        if let Some(id) = policy_id_of(key)
             && !catalogue.shows(&id, change.revision)
-            && let Some(stored) = store.get(changed.key()).await?
+            && let Some(stored) = store.get(key).await?
         {
             put(catalogue, &stored)?;
+        }
+        if let Some(id) = guardian_id_of(key)
+            && !catalogue.versions().shows(&id, change.revision)
+            && let Some(stored) = store.get(key).await?
+        {
+            put_versions(store, catalogue, &id, &stored).await?;
         }
     }
     Ok(())
 }
 
 async fn load(store: &dyn Engine, catalogue: &Catalogue) -> Result<(), Error> {
-    let mut range = Key::new(tables::POLICY).range();
-    loop {
-        let entries = store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
-        for (_, stored) in &entries {
-            put(catalogue, stored)?;
-        }
-        match entries.last() {
-            Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
-            _ => return Ok(()),
+    for table in [tables::POLICY, tables::G_HEAD] {
+        let mut range = Key::new(table).range();
+        loop {
+            let entries = store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
+            for (key, stored) in &entries {
+                match guardian_id_of(key) {
+                    Some(id) => put_versions(store, catalogue, &id, stored).await?,
+                    None => put(catalogue, stored)?,
+                }
+            }
+            match entries.last() {
+                Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
+                _ => break,
+            }
         }
     }
+    Ok(())
 }
 
 fn put(catalogue: &Catalogue, stored: &Stored) -> Result<(), Error> {
     let record: RevisionRecord = read(&stored.value)?;
     let policy: Policy = read(&record.document)?;
     catalogue.put(&policy, stored.revision);
+    Ok(())
+}
+
+/// Puts in the versions of a Guardian policy that the catalogue does not know.
+async fn put_versions(
+    store: &dyn Engine,
+    catalogue: &Catalogue,
+    id: &str,
+    head: &Stored,
+) -> Result<(), Error> {
+    let GuardianHead { latest, record } = read(&head.value)?;
+    let missing = catalogue.versions().missing(id, latest);
+    for version in missing {
+        let record = match &record {
+            Some(record) if version == latest => record.clone(),
+            _ => match store.get(&guardian_key(id, version)).await? {
+                Some(stored) => read::<GuardianRecord>(&stored.value)?,
+                None => continue,
+            },
+        };
+        catalogue.put_version(&read::<GuardianPolicy>(&record.document)?, head.revision);
+    }
     Ok(())
 }

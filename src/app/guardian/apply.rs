@@ -8,7 +8,6 @@ use super::{Document, Doing};
 use crate::app::{ATTEMPTS_MAX, App, Caller, Error};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::{self, Family, secrets};
-use crate::store::Batch;
 
 impl App {
     /// Stores the next version, if it says something else than the latest; answers the one that holds then, masked.
@@ -27,7 +26,7 @@ impl App {
         for _ in 0..ATTEMPTS_MAX {
             let missing = || Error::NoSuchVersion { id: id.clone(), version: 0 };
             let head = self.guardian_head(&id).await?.ok_or_else(missing)?;
-            self.guardian_require_unchanged(caller, &id, head).await?;
+            self.guardian_require_unchanged(caller, &id, &head)?;
             let latest = self.guardian_opened(&id, head.latest).await?;
             let mut document = sent.clone();
             secrets::keep(&mut document.policy, &latest.policy);
@@ -45,10 +44,8 @@ impl App {
                 return Ok((self.masked(document), warnings));
             }
             self.guardian_stamp(&mut document.policy);
-            let sealed = document.with(self.guardian_sealed(&document.policy)?);
-            let mut batch = Batch::new();
-            self.guardian_write(&mut batch, caller, Some(head), &sealed);
-            if self.commit_for(caller, batch).await?.is_some() {
+            let sealed = self.guardian_sealed(&document.policy)?;
+            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
                 let seen = self.read_by_all(document);
                 let etag = seen.etag.filter(|_| !caller.validate_only);
                 return Ok((Document { etag, ..seen }, warnings));

@@ -4,7 +4,6 @@ use super::{Document, Doing};
 use crate::app::{Answer, App, Caller, Error};
 use crate::pb::gotocompany::guardian::v1beta1::{CreatePolicyRequest, CreatePolicyResponse};
 use crate::policy::guardian::{self, Family};
-use crate::store::Batch;
 
 impl App {
     /// Stores a new policy.
@@ -52,13 +51,12 @@ impl App {
             return Ok((self.answered(document, dry_run)?, warnings));
         }
         self.guardian_stamp(&mut document.policy);
-        let sealed = document.with(self.guardian_sealed(&document.policy)?);
-        let mut batch = Batch::new();
-        self.guardian_write(&mut batch, caller, None, &sealed);
-        match self.commit_for(caller, batch).await? {
-            Some(_) => Ok((self.stored(caller, document, sealed)?, warnings)),
+        let sealed = self.guardian_sealed(&document.policy)?;
+        if self.guardian_write(caller, None, &document, &sealed).await? {
+            Ok((self.stored(caller, document, sealed)?, warnings))
+        } else {
             // The only condition is that there is no such policy.
-            None => Err(Error::AlreadyExists { id: document.policy.id }),
+            Err(Error::AlreadyExists { id: document.policy.id })
         }
     }
 }

@@ -1,6 +1,7 @@
 //! GetPolicy and GetPolicyPreferences, and how a document is answered.
 
 use super::revisions::etag_of_masked;
+use super::write::Sealed;
 use super::{Document, Doing};
 use crate::app::{Answer, App, Caller, Error, GuardianCode};
 use crate::pb::gotocompany::guardian::v1beta1::{
@@ -40,11 +41,7 @@ impl App {
     /// [`Error::NoSuchVersion`].
     pub(in crate::app) async fn guardian_stored(&self, id: &str, version: u32) -> Result<Policy, Error> {
         let missing = || Error::NoSuchVersion { id: id.to_owned(), version };
-        let exact = match version {
-            0 => self.guardian_head(id).await?.ok_or_else(missing)?.latest,
-            exact => exact,
-        };
-        Ok(self.guardian_version(id, exact).await?.ok_or_else(missing)?.policy)
+        Ok(self.guardian_version(id, version).await?.ok_or_else(missing)?.policy)
     }
 
     /// As [`App::guardian_get`], for both families.
@@ -55,11 +52,7 @@ impl App {
 
     async fn try_read_one(&self, id: &str, version: u32) -> Result<Document, Error> {
         let missing = || Error::NoSuchVersion { id: id.to_owned(), version };
-        let exact = match version {
-            0 => self.guardian_head(id).await?.ok_or_else(missing)?.latest,
-            exact => exact,
-        };
-        let document = self.guardian_version(id, exact).await?.ok_or_else(missing)?;
+        let document = self.guardian_version(id, version).await?.ok_or_else(missing)?;
         Ok(self.read_by_all(document))
     }
 
@@ -78,19 +71,15 @@ impl App {
         document
     }
 
-    /// A version that `caller` has stored as `kept`, as it gets it back: with its secrets and its etag.
+    /// A version that `caller` has stored, as it gets it back: with its secrets and its etag.
     pub(super) fn stored(
         &self,
         caller: &Caller,
         mut document: Document,
-        mut kept: Document,
+        sealed: Sealed,
     ) -> Result<Document, Error> {
         // What was only tried has no etag, because nothing has that state.
-        if !caller.validate_only {
-            // The mask leaves nothing of a secret, sealed or not.
-            secrets::mask(&mut kept.policy);
-            document.etag = Some(etag_of_masked(&kept.policy));
-        }
+        document.etag = (!caller.validate_only).then_some(sealed.etag);
         self.answered(document, false)
     }
 

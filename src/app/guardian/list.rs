@@ -1,11 +1,9 @@
 //! ListPolicies: every version of every policy in the order of `created_at`, or the versions that are asked for.
 
 use super::{Document, Doing};
-use crate::app::records::{guardian_time_key, guardian_version_of, tables};
+use crate::app::catalogue::{Place, Versions};
 use crate::app::{Answer, App, Error, error::invalid};
 use crate::pb::gotocompany::guardian::v1beta1::{ListPoliciesRequest, ListPoliciesResponse};
-use crate::store::table::Key;
-use crate::store::{Direction, SCAN_MAX_RECORDS};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +17,6 @@ enum Wanted {
     /// 0 stands for the latest.
     Some(BTreeSet<u32>),
 }
-
-/// A version, by its place in the list.
-type Place = Vec<u8>;
 
 impl App {
     /// The policies that match.
@@ -55,21 +50,24 @@ impl App {
         wanted: bool,
     ) -> Result<(Vec<Document>, usize), Error> {
         let filter = filter(&request.ids);
-        let (places, total) = if !filter.is_empty() {
-            let places = self.matching(&filter).await?;
-            let total = places.len();
-            (cut(places.into_iter(), request), total)
-        } else if request.ids.is_empty() || self.guardian.is_strict() {
-            self.all(request, wanted).await?
-        } else {
+        if filter.is_empty() && !request.ids.is_empty() && !self.guardian.is_strict() {
             let message = "no entry is an id, id:version or id:0";
             return Err(invalid("ids", "IDS_INVALID", message));
+        }
+        let (places, total) = {
+            let versions = self.catalogue.versions();
+            if filter.is_empty() {
+                (page(versions.listed().cloned(), request), versions.len())
+            } else {
+                let matching = matching(&versions, &filter);
+                let total = matching.len();
+                (page(matching.into_iter(), request), total)
+            }
         };
         let mut documents = Vec::new();
         let mut bytes = 0;
         for place in places.iter().filter(|_| wanted) {
-            let (id, version) = guardian_version_of(tables::G_TIME, place)?;
-            let Some(document) = self.guardian_version(&id, version).await? else { continue };
+            let Some(document) = self.guardian_version(&place.id, place.version).await? else { continue };
             bytes += document.policy.encoded_len();
             if bytes > LIST_MAX_BYTES {
                 let message =
@@ -80,60 +78,29 @@ impl App {
         }
         Ok((documents, total))
     }
-
-    /// The places on the page that is asked for, and how many there are in all.
-    async fn all(&self, request: &ListPoliciesRequest, wanted: bool) -> Result<(Vec<Place>, usize), Error> {
-        let mut places = Vec::new();
-        let mut total = 0;
-        let (first, size) = page(request);
-        let mut range = Key::new(tables::G_TIME).range();
-        loop {
-            let entries = self.store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
-            for (key, _) in &entries {
-                if wanted && total >= first && places.len() < size {
-                    places.push(key.to_vec());
-                }
-                total += 1;
-            }
-            match entries.last() {
-                Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
-                _ => return Ok((places, total)),
-            }
-        }
-    }
-
-    /// The places of the versions that a filter names, in order.
-    async fn matching(&self, filter: &BTreeMap<String, Wanted>) -> Result<BTreeSet<Place>, Error> {
-        let mut places = BTreeSet::new();
-        for (id, wanted) in filter {
-            let Some(head) = self.guardian_head(id).await? else { continue };
-            let versions: Vec<u32> = match wanted {
-                Wanted::All => (1..=head.latest).collect(),
-                Wanted::Some(some) => {
-                    some.iter().map(|version| if *version == 0 { head.latest } else { *version }).collect()
-                }
-            };
-            for version in versions.into_iter().filter(|version| *version <= head.latest) {
-                if let Some(document) = self.guardian_version(id, version).await? {
-                    let created = document.policy.created_at.unwrap_or_default();
-                    places.insert(guardian_time_key(&created, id, version));
-                }
-            }
-        }
-        Ok(places)
-    }
 }
 
-/// The first place of a page, and how many there are on it.
-fn page(request: &ListPoliciesRequest) -> (usize, usize) {
+/// The places of the versions that a filter names, in order.
+fn matching(versions: &Versions, filter: &BTreeMap<String, Wanted>) -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    for (id, wanted) in filter {
+        let Some(latest) = versions.latest(id) else { continue };
+        match wanted {
+            Wanted::All => places.extend((1..=latest).filter_map(|version| versions.place(id, version))),
+            Wanted::Some(some) => {
+                let numbers = some.iter().map(|version| if *version == 0 { latest } else { *version });
+                places.extend(numbers.filter_map(|version| versions.place(id, version)));
+            }
+        }
+    }
+    places
+}
+
+/// Those on the page that is asked for.
+fn page(places: impl Iterator<Item = Place>, request: &ListPoliciesRequest) -> Vec<Place> {
     let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let size = if request.size == 0 { usize::MAX } else { number(request.size) };
-    (number(request.offset), size)
-}
-
-fn cut(places: impl Iterator<Item = Place>, request: &ListPoliciesRequest) -> Vec<Place> {
-    let (first, size) = page(request);
-    places.skip(first).take(size).collect()
+    places.skip(number(request.offset)).take(size).collect()
 }
 
 /// What `ids` asks for; entries that cannot be read are left out, as Guardian does.

@@ -7,16 +7,14 @@ use super::Document;
 use super::references::too_large_to_check;
 use super::update::UPDATE_ATTEMPTS_MAX;
 use super::write::{Head, aad};
-use crate::app::records::{self, GuardianRecord, RevisionRecord, guardian_key, guardian_version_of, tables};
+use crate::app::records::{self, GuardianRecord, RevisionRecord, guardian_version_of, tables};
 use crate::app::revisions::{Kept, etag_of};
 use crate::app::{App, Caller, Error, etag};
 use crate::pb::countersign::v1::{PolicyDialect, revision};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::{self, Family, secrets};
+use crate::store::Direction;
 use crate::store::table::Key;
-use crate::store::{Batch, Direction};
-use bytes::Bytes;
-use prost::Message;
 
 impl App {
     /// The number of the latest version, if there is such a policy.
@@ -27,7 +25,7 @@ impl App {
     /// One version.
     pub(in crate::app) async fn guardian_kept(&self, id: &str, number: u64) -> Result<Kept, Error> {
         let missing = || Error::NoSuchRevision { id: id.to_owned(), number };
-        let version = u32::try_from(number).map_err(|_| missing())?;
+        let version = version_of(number).ok_or_else(missing)?;
         kept(self.guardian_record(id, version).await?.ok_or_else(missing)?, version)
     }
 
@@ -38,33 +36,34 @@ impl App {
         before: u64,
         limit: usize,
     ) -> Result<Vec<Kept>, Error> {
+        let Some(head) = self.guardian_head(id).await? else { return Ok(Vec::new()) };
+        let number = head.latest.into();
+        let latest = (number < before).then_some((head.latest, head.record));
+        // What has been written since the head was read is not on this page.
         let table = Key::new(tables::G_VERSION).text(id);
-        let range = table.range().before(table.u64(before).as_bytes());
-        let found = self.store.scan(range, Direction::Descending, limit).await?;
-        let kept = found.iter().map(|(key, stored)| {
-            let (_, version) = guardian_version_of(tables::G_VERSION, key)?;
-            kept(records::read(&stored.value)?, version)
+        let range = table.range().before(table.u64(before.min(number)).as_bytes());
+        let further = limit - usize::from(latest.is_some());
+        let earlier = self.store.scan(range, Direction::Descending, further).await?;
+        let earlier = earlier.iter().map(|(key, stored)| {
+            let (_, version) = guardian_version_of(key)?;
+            Ok((version, records::read(&stored.value)?))
         });
-        kept.collect()
+        let all = latest.map(Ok).into_iter().chain(earlier);
+        all.map(|one| one.and_then(|(version, record)| kept(record, version))).collect()
     }
 
     /// Refuses a write whose `If-Match` names another state than the latest version.
-    pub(super) async fn guardian_require_unchanged(
+    pub(super) fn guardian_require_unchanged(
         &self,
         caller: &Caller,
         id: &str,
-        head: Head,
+        head: &Head,
     ) -> Result<(), Error> {
         if caller.if_match.is_none() {
             return Ok(());
         }
-        let latest = self.guardian_kept(id, head.latest.into()).await?;
+        let latest = kept(head.record.clone(), head.latest)?;
         etag::require(caller.if_match.as_deref(), id, &latest.etag)
-    }
-
-    async fn guardian_record(&self, id: &str, version: u32) -> Result<Option<GuardianRecord>, Error> {
-        let stored = self.read(&guardian_key(id, version)).await?;
-        stored.map(|stored| records::read(&stored.value)).transpose()
     }
 
     /// Writes the document of a version again, as the next version.
@@ -77,15 +76,14 @@ impl App {
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let missing = || Error::NotFound { id: id.to_owned() };
             let head = self.guardian_head(id).await?.ok_or_else(missing)?;
-            self.guardian_require_unchanged(caller, id, head).await?;
+            self.guardian_require_unchanged(caller, id, &head)?;
             let number = number.unwrap_or_else(|| head.latest.into());
-            let (document, warnings) = self.guardian_restored(caller, id, number, head).await?;
+            let (document, warnings) = self.guardian_restored(caller, id, number, &head).await?;
+            let sealed = self.guardian_sealed(&document.policy)?;
             let version = document.policy.version;
-            let mut batch = Batch::new();
-            self.guardian_write(&mut batch, caller, Some(head), &document);
-            if self.commit_for(caller, batch).await?.is_some() {
+            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
                 let record = GuardianRecord {
-                    document: Bytes::from(document.policy.encode_to_vec()),
+                    document: sealed.bytes,
                     time: document.policy.updated_at,
                     actor: caller.actor.clone(),
                     method: caller.method.to_owned(),
@@ -98,16 +96,16 @@ impl App {
         Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })
     }
 
-    /// The document of a version as the next one, checked and its secrets sealed; and what it is warned of.
+    /// The document of a version as the next one, checked; and what it is warned of.
     async fn guardian_restored(
         &self,
         caller: &Caller,
         id: &str,
         number: u64,
-        head: Head,
+        head: &Head,
     ) -> Result<(Document, Vec<String>), Error> {
         let missing = || Error::NoSuchRevision { id: id.to_owned(), number };
-        let version = u32::try_from(number).map_err(|_| missing())?;
+        let version = version_of(number).ok_or_else(missing)?;
         let record = self.guardian_record(id, version).await?.ok_or_else(missing)?;
         let mut policy: Policy = records::read(&record.document)?;
         let keys = &self.guardian.keys;
@@ -129,7 +127,6 @@ impl App {
             warnings.extend(self.guardian_analysis_warnings(compiled.workflow).await?);
         }
         let created_by = if of_older { caller.actor.clone() } else { String::new() };
-        let policy = self.guardian_sealed(&policy)?;
         let restores = Some(number);
         Ok((Document { policy, title: record.title, created_by, restores, etag: None }, warnings))
     }
@@ -138,6 +135,11 @@ impl App {
 /// The etag of a version: of what everybody may read of it, so that new keys for the secrets change none.
 pub(super) fn etag_of_masked(policy: &Policy) -> String {
     etag_of(policy.version.into(), policy)
+}
+
+/// The version that is the revision `number`. There is no 0: elsewhere that stands for the latest.
+fn version_of(number: u64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|version| *version > 0)
 }
 
 /// A version as everybody may read it.

@@ -1,7 +1,7 @@
 //! Key rotation: every secret in the store is encrypted with the first key.
 
 use super::write::aad;
-use crate::app::records::{self, GuardianRecord, guardian_version_of, tables};
+use crate::app::records::{self, GuardianHead, GuardianRecord, guardian_id_of, guardian_version_of, tables};
 use crate::app::{ATTEMPTS_MAX, App, Error};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::secrets;
@@ -22,6 +22,28 @@ pub struct Rotated {
     pub secrets: usize,
 }
 
+/// Where a version is kept.
+enum Kept {
+    Head(GuardianHead),
+    Version(GuardianRecord),
+}
+
+impl Kept {
+    fn record(&mut self) -> Option<&mut GuardianRecord> {
+        match self {
+            Kept::Head(head) => head.record.as_mut(),
+            Kept::Version(record) => Some(record),
+        }
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        match self {
+            Kept::Head(head) => head.encode_to_vec(),
+            Kept::Version(record) => record.encode_to_vec(),
+        }
+    }
+}
+
 impl App {
     /// Encrypts every secret anew that was not encrypted with the first key. May be run again, and while the service is
     /// in use.
@@ -34,26 +56,35 @@ impl App {
             return Err(Error::NoSecretsKey);
         }
         let mut rotated = Rotated::default();
-        let mut range = Key::new(tables::G_VERSION).range();
-        loop {
-            let entries = self.store.scan(range.clone(), Direction::Ascending, PAGE).await?;
-            for (key, _) in &entries {
-                rotated.versions += 1;
-                rotated.secrets += self.rotate(key).await?;
-            }
-            match entries.last() {
-                Some((last, _)) if entries.len() == PAGE => range = range.after(last),
-                _ => return Ok(rotated),
+        // In this order: a version that is moved meanwhile goes from the first table to the second.
+        for table in [tables::G_HEAD, tables::G_VERSION] {
+            let mut range = Key::new(table).range();
+            loop {
+                let entries = self.store.scan(range.clone(), Direction::Ascending, PAGE).await?;
+                for (key, _) in &entries {
+                    if let Some(secrets) = self.rotate(key).await? {
+                        rotated.versions += 1;
+                        rotated.secrets += secrets;
+                    }
+                }
+                match entries.last() {
+                    Some((last, _)) if entries.len() == PAGE => range = range.after(last),
+                    _ => break,
+                }
             }
         }
+        Ok(rotated)
     }
 
-    /// Rewrites one version; returns how many secrets were encrypted anew.
-    async fn rotate(&self, key: &[u8]) -> Result<usize, Error> {
-        let (id, _) = guardian_version_of(tables::G_VERSION, key)?;
+    /// Rewrites the version under a key, if there is one; returns how many secrets were encrypted anew.
+    async fn rotate(&self, key: &[u8]) -> Result<Option<usize>, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some(stored) = self.read(key).await? else { return Ok(0) };
-            let mut record: GuardianRecord = records::read(&stored.value)?;
+            let Some(stored) = self.read(key).await? else { return Ok(None) };
+            let (id, mut kept) = match guardian_id_of(key) {
+                Some(id) => (id, Kept::Head(records::read(&stored.value)?)),
+                None => (guardian_version_of(key)?.0, Kept::Version(records::read(&stored.value)?)),
+            };
+            let Some(record) = kept.record() else { return Ok(None) };
             let mut policy: Policy = records::read(&record.document)?;
             let mut count = 0;
             let keys = &self.guardian.keys;
@@ -68,13 +99,13 @@ impl App {
             };
             secrets::reseal(&mut policy, again, || Error::Damaged)?;
             if count == 0 {
-                return Ok(0);
+                return Ok(Some(0));
             }
             record.document = Bytes::from(policy.encode_to_vec());
             let mut batch = Batch::new();
-            batch.require_unchanged(key, Some(stored.revision)).put(key, record.encode_to_vec());
+            batch.require_unchanged(key, Some(stored.revision)).put(key, kept.encoded());
             if self.commit(batch).await?.is_some() {
-                return Ok(count);
+                return Ok(Some(count));
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS_MAX })

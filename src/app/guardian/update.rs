@@ -4,7 +4,6 @@ use super::{Document, Doing};
 use crate::app::{Answer, App, Caller, Error, GuardianCode, error::invalid};
 use crate::pb::gotocompany::guardian::v1beta1::{UpdatePolicyRequest, UpdatePolicyResponse};
 use crate::policy::guardian::{self, Family};
-use crate::store::Batch;
 
 /// How often an update starts again when another one got in between. Each time one of them has got its version, so
 /// this is how many may meet; the deadline of the call comes first.
@@ -66,29 +65,20 @@ impl App {
         guardian::prepare(&mut document.policy, around);
         let warnings = self.guardian_check(caller, Doing::Update, &document.policy, around).await?;
         let id = document.policy.id.clone();
-        let mut sealed = None;
         for _ in 0..UPDATE_ATTEMPTS_MAX {
             let head = self.guardian_head(&id).await?;
             let head = head.ok_or_else(|| Error::NoSuchVersion { id: id.clone(), version: 0 })?;
-            self.guardian_require_unchanged(caller, &id, head).await?;
+            self.guardian_require_unchanged(caller, &id, &head)?;
             document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
             if dry_run {
                 self.guardian_sealed(&document.policy)?;
                 return Ok((self.answered(document, dry_run)?, warnings));
             }
             self.guardian_stamp(&mut document.policy);
-            // Secrets are sealed once; only the version differs from one attempt to the next.
-            let mut kept = match sealed.take() {
-                Some(kept) => kept,
-                None => document.with(self.guardian_sealed(&document.policy)?),
-            };
-            kept.policy.version = document.policy.version;
-            let mut batch = Batch::new();
-            self.guardian_write(&mut batch, caller, Some(head), &kept);
-            if self.commit_for(caller, batch).await?.is_some() {
-                return Ok((self.stored(caller, document, kept)?, warnings));
+            let sealed = self.guardian_sealed(&document.policy)?;
+            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
+                return Ok((self.stored(caller, document, sealed)?, warnings));
             }
-            sealed = Some(kept);
         }
         Err(Error::Contended { attempts: UPDATE_ATTEMPTS_MAX })
     }

@@ -1,13 +1,13 @@
-//! The one way in which a version of a Guardian policy is written: version, head, place in the list and audit entry in one
-//! batch.
+//! How the versions of a Guardian policy are kept: the latest with the head, those before it each for itself. And the one way in
+//! which one is written: with the audit entry, in one batch.
 
 use super::Document;
-use crate::app::records::{self, GuardianHead, GuardianRecord, guardian_key, guardian_time_key, tables};
-use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid};
+use super::revisions::etag_of_masked;
+use crate::app::records::{self, GuardianHead, GuardianRecord, guardian_head_key, guardian_key};
+use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid, etag};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::secrets;
-use crate::store::table::Key;
-use crate::store::{self, Batch, Direction};
+use crate::store::{self, Batch};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
@@ -15,39 +15,60 @@ use prost_types::Timestamp;
 /// What Go has as no time at all: the first instant of the year 1, in seconds since 1970.
 const ZERO_SECONDS: i64 = -62_135_596_800;
 
-/// How many versions a policy has, and the commit that wrote so.
-#[derive(Clone, Copy, Debug)]
+/// The latest version of a policy, and the commit that wrote it.
+#[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) revision: store::Revision,
     pub(super) latest: u32,
+    pub(super) record: GuardianRecord,
+    /// It stands among the versions before it already, as releases before format 3 kept it.
+    apart: bool,
+}
+
+/// A document as it is kept.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    /// Encoded, its secrets sealed.
+    pub(super) bytes: Bytes,
+    /// Of what everybody may read of it, so that new keys for the secrets change none.
+    pub(super) etag: String,
 }
 
 impl App {
     /// The head of the policy `id`, if there is one.
     pub(super) async fn guardian_head(&self, id: &str) -> Result<Option<Head>, Error> {
-        let Some(stored) = self.read(&head_key(id)).await? else { return Ok(None) };
-        let GuardianHead { latest } = records::read(&stored.value)?;
-        Ok(Some(Head { revision: stored.revision, latest }))
+        let Some(stored) = self.read(&guardian_head_key(id)).await? else { return Ok(None) };
+        let GuardianHead { latest, record } = records::read(&stored.value)?;
+        let apart = record.is_none();
+        let record = match record {
+            Some(record) => record,
+            None => self.guardian_before(id, latest).await?.ok_or(Error::Damaged)?,
+        };
+        Ok(Some(Head { revision: stored.revision, latest, record, apart }))
     }
 
-    /// The ids of the policies after one, in their order.
-    pub(in crate::app) async fn guardian_ids_after(
+    /// A stored version, 0 for the latest; its secrets still sealed.
+    pub(super) async fn guardian_record(
         &self,
-        after: Option<&str>,
-        count: usize,
-    ) -> Result<Vec<String>, Error> {
-        let mut range = Key::new(tables::G_HEAD).range();
-        if let Some(id) = after {
-            range = range.after(&head_key(id));
+        id: &str,
+        version: u32,
+    ) -> Result<Option<GuardianRecord>, Error> {
+        match self.guardian_head(id).await? {
+            Some(head) if version == 0 || version == head.latest => Ok(Some(head.record)),
+            Some(head) if version < head.latest => self.guardian_before(id, version).await,
+            _ => Ok(None),
         }
-        let entries = self.store.scan(range, Direction::Ascending, count).await?;
-        entries.iter().map(|(key, _)| records::guardian_head_of(key)).collect()
     }
 
-    /// A stored version, its secrets still sealed.
+    /// A version that is not the latest.
+    async fn guardian_before(&self, id: &str, version: u32) -> Result<Option<GuardianRecord>, Error> {
+        let stored = self.read(&guardian_key(id, version)).await?;
+        stored.map(|stored| records::read(&stored.value)).transpose()
+    }
+
+    /// As [`App::guardian_record`], the document read.
     pub(super) async fn guardian_version(&self, id: &str, version: u32) -> Result<Option<Document>, Error> {
-        let Some(stored) = self.read(&guardian_key(id, version)).await? else { return Ok(None) };
-        let record: GuardianRecord = records::read(&stored.value)?;
+        let Some(record) = self.guardian_record(id, version).await? else { return Ok(None) };
         let policy = records::read::<Policy>(&record.document)?;
         Ok(Some(Document {
             policy,
@@ -57,39 +78,44 @@ impl App {
         }))
     }
 
-    /// The document as it is kept: its secrets sealed.
+    /// The document as it is kept.
     ///
     /// # Errors
     /// [`Error::NoSecretsKey`] for a document with secrets if there is no key; a document that is too large.
-    pub(super) fn guardian_sealed(&self, policy: &Policy) -> Result<Policy, Error> {
-        let mut sealed = policy.clone();
-        let id = &policy.id;
-        let keys = &self.guardian.keys;
-        secrets::seal(&mut sealed, |place, plain| keys.seal(self.clock.as_ref(), &aad(id, place), plain))?;
-        let bytes = sealed.encoded_len();
-        if bytes > DOCUMENT_MAX_BYTES {
-            return Err(too_large(bytes));
+    pub(super) fn guardian_sealed(&self, policy: &Policy) -> Result<Sealed, Error> {
+        let (bytes, etag) = if secrets::has_places(policy) {
+            let mut sealed = policy.clone();
+            let (id, keys) = (&policy.id, &self.guardian.keys);
+            let seal = |place: &str, plain: &[u8]| keys.seal(self.clock.as_ref(), &aad(id, place), plain);
+            secrets::seal(&mut sealed, seal)?;
+            let bytes = sealed.encode_to_vec();
+            // Nothing is left of a secret, sealed or not.
+            secrets::mask(&mut sealed);
+            (bytes, etag_of_masked(&sealed))
+        } else {
+            let bytes = policy.encode_to_vec();
+            let etag = etag(policy.version.into(), &bytes);
+            (bytes, etag)
+        };
+        if bytes.len() > DOCUMENT_MAX_BYTES {
+            return Err(too_large(bytes.len()));
         }
-        Ok(sealed)
+        Ok(Sealed { bytes: bytes.into(), etag })
     }
 
-    /// Adds a write of a version to `batch`, under the condition that nobody wrote the policy in between. `document` has
-    /// its version, its times and its secrets sealed.
-    pub(super) fn guardian_write(
+    /// Stores a version after `before`, or the first one; it has its number and its times. `false` = nothing was stored, because
+    /// somebody else wrote the policy in between.
+    pub(super) async fn guardian_write(
         &self,
-        batch: &mut Batch,
         caller: &Caller,
         before: Option<Head>,
         document: &Document,
-    ) {
+        sealed: &Sealed,
+    ) -> Result<bool, Error> {
         let Document { policy, title, created_by, restores, etag: _ } = document;
-        let head = head_key(&policy.id);
-        batch.require_unchanged(head.clone(), before.map(|head| head.revision));
-        batch.put(head, GuardianHead { latest: policy.version }.encode_to_vec());
         let now = self.clock.now();
-        batch.journal(audit::written(now, caller, &policy.id, &[], policy.version.into()));
         let record = GuardianRecord {
-            document: Bytes::from(policy.encode_to_vec()),
+            document: sealed.bytes.clone(),
             time: Some(now),
             actor: caller.actor.clone(),
             method: caller.method.to_owned(),
@@ -97,9 +123,21 @@ impl App {
             created_by: created_by.clone(),
             restores: restores.unwrap_or(0),
         };
-        batch.put(guardian_key(&policy.id, policy.version), record.encode_to_vec());
-        let listed = policy.created_at.unwrap_or_default();
-        batch.put(guardian_time_key(&listed, &policy.id, policy.version), Vec::new());
+        let key = guardian_head_key(&policy.id);
+        let mut batch = Batch::new();
+        batch.require_unchanged(key.clone(), before.as_ref().map(|head| head.revision));
+        batch.put(key, GuardianHead { latest: policy.version, record: Some(record) }.encode_to_vec());
+        if let Some(Head { latest, record, apart: false, .. }) = before {
+            batch.put(guardian_key(&policy.id, latest), record.encode_to_vec());
+        }
+        batch.journal(audit::written(now, caller, &policy.id, &[], policy.version.into()));
+        let committed = self.commit_for(caller, batch).await?;
+        if let Some(revision) = committed
+            && !caller.validate_only
+        {
+            self.catalogue.put_version(policy, revision);
+        }
+        Ok(committed.is_some())
     }
 
     /// Sets the times that the client left out.
@@ -120,10 +158,6 @@ pub(super) fn too_large(bytes: usize) -> Error {
 
 fn is_zero(time: &Timestamp) -> bool {
     time.seconds == ZERO_SECONDS && time.nanos == 0
-}
-
-pub(super) fn head_key(id: &str) -> Vec<u8> {
-    Key::new(tables::G_HEAD).text(id).into_bytes()
 }
 
 /// What a sealed text is bound to: the policy and the place in it, whatever the version.

@@ -62,6 +62,14 @@ pub fn reseal<E>(
     })
 }
 
+/// Whether the document has a place that may hold something secret. Of one without, everybody may read everything.
+pub fn has_places(policy: &Policy) -> bool {
+    policy.iam.is_some()
+        || policy.custom_steps.is_some()
+        || policy.appeal.as_ref().is_some_and(|appeal| !appeal.metadata_sources.is_empty())
+        || policy.requirements.iter().any(|requirement| !requirement.post_hooks.is_empty())
+}
+
 /// Whether anything in the document is secret.
 pub fn has_any(policy: &Policy) -> bool {
     let found: Result<(), ()> = seal(&mut policy.clone(), |_, _| Err(()));

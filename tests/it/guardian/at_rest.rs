@@ -80,6 +80,29 @@ async fn put(server: &Server, headers: &[(&str, &str)], body: &Value) -> Answer 
     http(server.addr, "PUT", "/api/v1beta1/policies/secret", &headers, body.as_bytes()).await
 }
 
+/// Each part that holds secrets alone in a document.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_needs_another_to_be_sealed() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    let data = directory.path().join("data");
+    fs::write(&keys, KEY).unwrap();
+    let server = serve(&format!("sled:{}", data.display()), &format!("file:{}", keys.display())).await;
+    let Value::Object(whole) = document() else { panic!("a document is an object") };
+    let mut secrets = 0;
+    for (name, part) in whole.iter().filter(|(_, part)| part.to_string().contains("hush-")) {
+        let mut alone = json!({"id": name, "description": "plainly said", "steps": whole["steps"]});
+        alone[name] = part.clone();
+        let body = alone.to_string();
+        let answer = http(server.addr, "POST", "/api/v1beta1/policies", &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{name}: {:?}", answer.body);
+        secrets += body.matches("hush-").count();
+    }
+    assert_eq!(secrets, SECRETS);
+    server.stop().await;
+    assert_sealed(&data);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_are_sealed_and_rotated() {
     let directory = tempfile::tempdir().unwrap();
