@@ -19,7 +19,7 @@ use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
-pub(super) use follow::{Following, follow};
+pub(super) use follow::{Following, follow, put_versions};
 pub(super) use versions::{Place, Versions};
 
 /// The catalogue of one store.

@@ -12,6 +12,8 @@ mod workflows;
 use crate::harness::{Server, settings};
 use crate::scenario;
 use countersign::app::SystemClock;
+use countersign::pb::gotocompany::guardian::v1beta1::{self as goto, policy::CustomSteps};
+use countersign::pb::json::{Kind, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +22,13 @@ pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/guardian")
+}
+
+/// A policy with one secret.
+pub fn secret_policy(id: &str) -> goto::Policy {
+    let config = Some(Value { kind: Some(Kind::StringValue("hush".to_owned())) });
+    let custom_steps = Some(CustomSteps { r#type: "http".to_owned(), config });
+    goto::Policy { custom_steps, ..clients::policy(id) }
 }
 
 /// A file with [`KEY`] in it, and the setting that names it.

@@ -4,4 +4,5 @@
 //! its commit. [`crowds`] lets many clients loose on a real server, for the meetings that nobody thought of.
 
 mod crowds;
+mod guardian;
 mod staged;

@@ -3,7 +3,8 @@
 use super::Catalogue;
 use crate::app::Error;
 use crate::app::records::{
-    GuardianHead, GuardianRecord, RevisionRecord, guardian_id_of, guardian_key, policy_id_of, read, tables,
+    GuardianHead, GuardianRecord, RevisionRecord, guardian_head_key, guardian_id_of, guardian_key,
+    policy_id_of, read, tables,
 };
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::pb::gotocompany::guardian::v1beta1::Policy as GuardianPolicy;
@@ -77,32 +78,40 @@ async fn apply(store: &dyn Engine, catalogue: &Catalogue, change: &Change) -> Re
         }
         if let Some(id) = guardian_id_of(key)
             && !catalogue.versions().shows(&id, change.revision)
-            && let Some(stored) = store.get(key).await?
         {
-            put_versions(store, catalogue, &id, &stored).await?;
+            put_versions(store, catalogue, &id).await?;
         }
     }
     Ok(())
 }
 
 async fn load(store: &dyn Engine, catalogue: &Catalogue) -> Result<(), Error> {
-    for table in [tables::POLICY, tables::G_HEAD] {
-        let mut range = Key::new(table).range();
-        loop {
-            let entries = store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
-            for (key, stored) in &entries {
-                match guardian_id_of(key) {
-                    Some(id) => put_versions(store, catalogue, &id, stored).await?,
-                    None => put(catalogue, stored)?,
-                }
-            }
-            match entries.last() {
-                Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
-                _ => break,
-            }
+    load_table(store, tables::POLICY, |stored| put(catalogue, stored)).await?;
+    // In this order: a version that is moved meanwhile goes from the first table to the second.
+    load_table(store, tables::G_HEAD, |stored| match read::<GuardianHead>(&stored.value)?.record {
+        Some(record) => put_version(catalogue, &record, stored),
+        None => Ok(()),
+    })
+    .await?;
+    load_table(store, tables::G_VERSION, |stored| put_version(catalogue, &read(&stored.value)?, stored)).await
+}
+
+async fn load_table(
+    store: &dyn Engine,
+    table: u8,
+    mut put: impl FnMut(&Stored) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut range = Key::new(table).range();
+    loop {
+        let entries = store.scan(range.clone(), Direction::Ascending, SCAN_MAX_RECORDS).await?;
+        for (_, stored) in &entries {
+            put(stored)?;
+        }
+        match entries.last() {
+            Some((last, _)) if entries.len() == SCAN_MAX_RECORDS => range = range.after(last),
+            _ => return Ok(()),
         }
     }
-    Ok(())
 }
 
 fn put(catalogue: &Catalogue, stored: &Stored) -> Result<(), Error> {
@@ -112,24 +121,35 @@ fn put(catalogue: &Catalogue, stored: &Stored) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts in the versions of a Guardian policy that the catalogue does not know.
-async fn put_versions(
+fn put_version(catalogue: &Catalogue, record: &GuardianRecord, stored: &Stored) -> Result<(), Error> {
+    catalogue.put_version(&read::<GuardianPolicy>(&record.document)?, stored.revision);
+    Ok(())
+}
+
+/// Puts in the versions of a Guardian policy that are stored and not known yet.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(in crate::app) async fn put_versions(
     store: &dyn Engine,
     catalogue: &Catalogue,
     id: &str,
-    head: &Stored,
 ) -> Result<(), Error> {
-    let GuardianHead { latest, record } = read(&head.value)?;
+    let Some(stored) = store.get(&guardian_head_key(id)).await? else { return Ok(()) };
+    let GuardianHead { latest, record } = read(&stored.value)?;
     let missing = catalogue.versions().missing(id, latest);
     for version in missing {
         let record = match &record {
             Some(record) if version == latest => record.clone(),
             _ => match store.get(&guardian_key(id, version)).await? {
-                Some(stored) => read::<GuardianRecord>(&stored.value)?,
-                None => continue,
+                Some(stored) => read(&stored.value)?,
+                None => {
+                    tracing::error!(id, version, "a version of a policy is not where it should be");
+                    continue;
+                }
             },
         };
-        catalogue.put_version(&read::<GuardianPolicy>(&record.document)?, head.revision);
+        put_version(catalogue, &record, &stored)?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Versions {
     }
 
     /// Whether everything is known of a policy that the commit `revision` wrote.
-    pub(super) fn shows(&self, id: &str, revision: Revision) -> bool {
+    pub(in crate::app) fn shows(&self, id: &str, revision: Revision) -> bool {
         let known = self.policies.get(id);
         known.is_some_and(|known| known.revision >= revision && known.count == known.created.len())
     }

@@ -45,7 +45,7 @@ impl App {
             }
             self.guardian_stamp(&mut document.policy);
             let sealed = self.guardian_sealed(&document.policy)?;
-            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
+            if self.guardian_write(caller, Some(head), &document, &sealed).await?.is_some() {
                 let seen = self.read_by_all(document);
                 let etag = seen.etag.filter(|_| !caller.validate_only);
                 return Ok((Document { etag, ..seen }, warnings));

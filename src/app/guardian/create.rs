@@ -52,11 +52,12 @@ impl App {
         }
         self.guardian_stamp(&mut document.policy);
         let sealed = self.guardian_sealed(&document.policy)?;
-        if self.guardian_write(caller, None, &document, &sealed).await? {
-            Ok((self.stored(caller, document, sealed)?, warnings))
-        } else {
-            // The only condition is that there is no such policy.
-            Err(Error::AlreadyExists { id: document.policy.id })
+        if self.guardian_write(caller, None, &document, &sealed).await?.is_some() {
+            return Ok((self.stored(caller, document, sealed)?, warnings));
         }
+        // The only condition is that there is no such policy.
+        let id = document.policy.id;
+        self.guardian_show(&id, self.store.revision()).await;
+        Err(Error::AlreadyExists { id })
     }
 }

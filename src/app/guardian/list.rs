@@ -57,16 +57,16 @@ impl App {
         let (places, total) = {
             let versions = self.catalogue.versions();
             if filter.is_empty() {
-                (page(versions.listed().cloned(), request), versions.len())
+                (page(versions.listed().cloned(), request, wanted), versions.len())
             } else {
                 let matching = matching(&versions, &filter);
                 let total = matching.len();
-                (page(matching.into_iter(), request), total)
+                (page(matching.into_iter(), request, wanted), total)
             }
         };
         let mut documents = Vec::new();
         let mut bytes = 0;
-        for place in places.iter().filter(|_| wanted) {
+        for place in places {
             let Some(document) = self.guardian_version(&place.id, place.version).await? else { continue };
             bytes += document.policy.encoded_len();
             if bytes > LIST_MAX_BYTES {
@@ -96,11 +96,11 @@ fn matching(versions: &Versions, filter: &BTreeMap<String, Wanted>) -> BTreeSet<
     places
 }
 
-/// Those on the page that is asked for.
-fn page(places: impl Iterator<Item = Place>, request: &ListPoliciesRequest) -> Vec<Place> {
+/// Those on the page that is asked for; none if only their number is.
+fn page(places: impl Iterator<Item = Place>, request: &ListPoliciesRequest, wanted: bool) -> Vec<Place> {
     let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let size = if request.size == 0 { usize::MAX } else { number(request.size) };
-    places.skip(number(request.offset)).take(size).collect()
+    places.skip(number(request.offset)).take(if wanted { size } else { 0 }).collect()
 }
 
 /// What `ids` asks for; entries that cannot be read are left out, as Guardian does.

@@ -81,15 +81,8 @@ impl App {
             let (document, warnings) = self.guardian_restored(caller, id, number, &head).await?;
             let sealed = self.guardian_sealed(&document.policy)?;
             let version = document.policy.version;
-            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
-                let record = GuardianRecord {
-                    document: sealed.bytes,
-                    time: document.policy.updated_at,
-                    actor: caller.actor.clone(),
-                    method: caller.method.to_owned(),
-                    restores: number,
-                    ..GuardianRecord::default()
-                };
+            let written = self.guardian_write(caller, Some(head), &document, &sealed).await?;
+            if let Some(record) = written {
                 return Ok((kept(record, version)?, warnings));
             }
         }

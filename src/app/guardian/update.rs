@@ -76,7 +76,7 @@ impl App {
             }
             self.guardian_stamp(&mut document.policy);
             let sealed = self.guardian_sealed(&document.policy)?;
-            if self.guardian_write(caller, Some(head), &document, &sealed).await? {
+            if self.guardian_write(caller, Some(head), &document, &sealed).await?.is_some() {
                 return Ok((self.stored(caller, document, sealed)?, warnings));
             }
         }

@@ -3,6 +3,7 @@
 
 use super::Document;
 use super::revisions::etag_of_masked;
+use crate::app::catalogue::put_versions;
 use crate::app::records::{self, GuardianHead, GuardianRecord, guardian_head_key, guardian_key};
 use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid, etag};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
@@ -53,6 +54,13 @@ impl App {
         id: &str,
         version: u32,
     ) -> Result<Option<GuardianRecord>, Error> {
+        // Most often it is known to be an earlier one.
+        if version != 0
+            && self.catalogue.versions().latest(id) > Some(version)
+            && let Some(record) = self.guardian_before(id, version).await?
+        {
+            return Ok(Some(record));
+        }
         match self.guardian_head(id).await? {
             Some(head) if version == 0 || version == head.latest => Ok(Some(head.record)),
             Some(head) if version < head.latest => self.guardian_before(id, version).await,
@@ -103,15 +111,15 @@ impl App {
         Ok(Sealed { bytes: bytes.into(), etag })
     }
 
-    /// Stores a version after `before`, or the first one; it has its number and its times. `false` = nothing was stored, because
-    /// somebody else wrote the policy in between.
+    /// Stores a version after `before`, or the first one; it has its number and its times. Returns the record of it; `None` =
+    /// nothing was stored, because somebody else wrote the policy in between.
     pub(super) async fn guardian_write(
         &self,
         caller: &Caller,
         before: Option<Head>,
         document: &Document,
         sealed: &Sealed,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<GuardianRecord>, Error> {
         let Document { policy, title, created_by, restores, etag: _ } = document;
         let now = self.clock.now();
         let record = GuardianRecord {
@@ -126,18 +134,30 @@ impl App {
         let key = guardian_head_key(&policy.id);
         let mut batch = Batch::new();
         batch.require_unchanged(key.clone(), before.as_ref().map(|head| head.revision));
-        batch.put(key, GuardianHead { latest: policy.version, record: Some(record) }.encode_to_vec());
+        let head = GuardianHead { latest: policy.version, record: Some(record) };
+        batch.put(key, head.encode_to_vec());
         if let Some(Head { latest, record, apart: false, .. }) = before {
             batch.put(guardian_key(&policy.id, latest), record.encode_to_vec());
         }
         batch.journal(audit::written(now, caller, &policy.id, &[], policy.version.into()));
-        let committed = self.commit_for(caller, batch).await?;
-        if let Some(revision) = committed
-            && !caller.validate_only
-        {
+        let Some(revision) = self.commit_for(caller, batch).await? else { return Ok(None) };
+        if !caller.validate_only {
             self.catalogue.put_version(policy, revision);
+            self.guardian_show(&policy.id, revision).await;
         }
-        Ok(committed.is_some())
+        Ok(head.record)
+    }
+
+    /// Sees to it that lists show every version of a policy that was stored up to a commit, or that there is now: whoever wrote
+    /// one may not have come so far yet as to put it into the catalogue, and the answer to this caller tells of it.
+    pub(super) async fn guardian_show(&self, id: &str, revision: store::Revision) {
+        if self.catalogue.versions().shows(id, revision) {
+            return;
+        }
+        if let Err(error) = put_versions(self.store.as_ref(), &self.catalogue, id).await {
+            // The feed brings it in, a moment later.
+            tracing::error!(%error, id, "the versions of a policy could not be read");
+        }
     }
 
     /// Sets the times that the client left out.

@@ -1,12 +1,10 @@
 //! Policies as releases before format 3 of the data directory kept them, the latest version apart from its head: everything is
 //! found, and goes on.
 
-use super::KEY;
-use super::clients::policy;
+use super::{KEY, secret_policy};
 use countersign::app::{App, Caller, Guardian, Keys, Rotated, SystemClock};
 use countersign::pb::countersign::v1::{ListRevisionsRequest, RevisionView};
-use countersign::pb::gotocompany::guardian::v1beta1::{self as goto, policy::CustomSteps};
-use countersign::pb::json::{Kind, Value};
+use countersign::pb::gotocompany::guardian::v1beta1 as goto;
 use countersign::store::table::Key;
 use countersign::store::{self, Batch, Engine, Location, Options};
 use countersign::workflow::Nobody;
@@ -42,12 +40,7 @@ fn me() -> Caller {
 
 /// With a secret, and the time that it says it was created at.
 fn document(id: &str, seconds: i64) -> goto::Policy {
-    let config = Some(Value { kind: Some(Kind::StringValue("hush".to_owned())) });
-    goto::Policy {
-        custom_steps: Some(CustomSteps { r#type: "http".to_owned(), config }),
-        created_at: Some(Timestamp { seconds, nanos: 0 }),
-        ..policy(id)
-    }
+    goto::Policy { created_at: Some(Timestamp { seconds, nanos: 0 }), ..secret_policy(id) }
 }
 
 async fn create(app: &App, id: &str, seconds: i64) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use countersign::app::{ATTEMPTS_MAX, App, Caller, Clock, Error, SystemClock};
+use countersign::app::{ATTEMPTS_MAX, App, Caller, Clock, Error, Guardian, SystemClock};
 use countersign::pb::c1::api::policy::v1::{
     CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, ListPolicyRequest, Policy, PolicyStep,
     PolicySteps, PolicyType, Reject, Rule, SearchPoliciesRequest, UpdatePolicyRequest, policy_step::Step,
@@ -70,28 +70,40 @@ impl Engine for Staged {
 }
 
 /// The one whose operation is met, and the other, on the same store.
-struct Stage {
+pub struct Stage {
     staged: Arc<Staged>,
-    one: App,
-    other: Arc<App>,
+    pub one: App,
+    pub other: Arc<App>,
 }
 
 impl Stage {
-    async fn new() -> Stage {
+    pub async fn new() -> Stage {
         Stage::at(Arc::new(SystemClock::default())).await
     }
 
     async fn at(clock: Arc<dyn Clock>) -> Stage {
+        Stage::with(clock, Guardian::default(), Guardian::default()).await
+    }
+
+    /// With settings for Guardian's policies of the one and of the other.
+    pub async fn with(clock: Arc<dyn Clock>, one: Guardian, other: Guardian) -> Stage {
         let store = store::open(Options::new(Location::Memory)).unwrap();
-        let other = Arc::new(App::open(Arc::clone(&store), clock.clone(), Nobody::Block).await.unwrap());
+        let opened = App::open(Arc::clone(&store), clock.clone(), Nobody::Block).await.unwrap();
+        let other = Arc::new(opened.with_guardian(other));
         let staged =
             Arc::new(Staged { store, before_commits: Mutex::default(), after_gets: Mutex::default() });
-        let one = App::open(staged.clone(), clock, Nobody::Block).await.unwrap();
-        Stage { staged, one, other }
+        let opened = App::open(staged.clone(), clock, Nobody::Block).await.unwrap();
+        Stage { staged, one: opened.with_guardian(one), other }
+    }
+
+    /// Whether everything that was to happen in between has happened.
+    pub fn is_played(&self) -> bool {
+        self.staged.before_commits.lock().unwrap().is_empty()
+            && self.staged.after_gets.lock().unwrap().is_empty()
     }
 
     /// Before the next commit of the one (the one after that, if called again), the other does this.
-    fn before_commit<F>(&self, what: impl FnOnce(Arc<App>) -> F + Send + 'static)
+    pub fn before_commit<F>(&self, what: impl FnOnce(Arc<App>) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -100,7 +112,7 @@ impl Stage {
     }
 
     /// As [`Stage::before_commit`], but after the next read of one record.
-    fn after_get<F>(&self, what: impl FnOnce(Arc<App>) -> F + Send + 'static)
+    pub fn after_get<F>(&self, what: impl FnOnce(Arc<App>) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -117,7 +129,7 @@ async fn get(app: &App, id: &str) -> Policy {
     app.policy_get(GetPolicyRequest { id: id.to_owned() }).await.unwrap().message.policy.unwrap()
 }
 
-fn me() -> Caller {
+pub fn me() -> Caller {
     Caller { actor: "tester".to_owned(), method: "test.Test/Test", ..Caller::default() }
 }
 
@@ -380,7 +392,7 @@ async fn who_is_overtaken_again_and_again_is_told_to_retry() {
         });
     }
     assert_eq!(reason(describe(&stage.one, &me(), &id, "mine").await), "contended");
-    assert!(stage.staged.before_commits.lock().unwrap().is_empty());
+    assert!(stage.is_played());
     assert_eq!(describe(&stage.one, &me(), &id, "mine").await.unwrap().description, "mine");
 }
 
@@ -412,7 +424,7 @@ async fn what_is_deleted_while_a_page_is_put_together_is_not_on_it() {
         } else {
             stage.one.policy_list(ListPolicyRequest::default()).await.unwrap().message.list
         };
-        assert!(stage.staged.after_gets.lock().unwrap().is_empty());
+        assert!(stage.is_played());
         let ids: Vec<&str> = list.iter().map(|policy| policy.id.as_str()).collect();
         assert_eq!(ids, [kept.as_str()], "search: {search}");
     }
