@@ -60,6 +60,9 @@ fn message(
     frame: &mut Vec<u8>,
 ) -> Result<(), Status> {
     let decoded = read(binding, parts, body, frame)?;
+    if lacks_resource(binding, frame) {
+        return Ok(());
+    }
     let parameters = query::parameters(binding, captures, parts.uri.query().unwrap_or_default())?;
     for fields in &binding.rule.variables {
         let numbers: Vec<u32> = fields.iter().map(FieldDescriptor::number).collect();
@@ -74,6 +77,15 @@ fn message(
         fill(mask, &binding.rule.body, decoded, frame);
     }
     Ok(())
+}
+
+/// Whether the body of an update does not say what is updated: the resource's key is missing, or null. The id in the path
+/// would make a resource of which nothing else is known; without it the service says what is missing, as over gRPC.
+fn lacks_resource(binding: &Binding, frame: &[u8]) -> bool {
+    let Some(mask) = binding.rule.mask.as_ref().filter(|_| binding.rule.body == Body::Whole) else {
+        return false;
+    };
+    value(frame.get(PREFIX_BYTES..).unwrap_or_default(), &[mask.resource.number()]).is_none()
 }
 
 /// Reads the body into `frame`, if the rule has one and it is not empty.
