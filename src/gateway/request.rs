@@ -16,7 +16,7 @@ use super::messages::PREFIX_BYTES;
 use super::refusal::{self, Reason, refuse};
 use super::rule::{Body, Mask};
 use super::{metadata, query};
-use crate::wire::json::{self, Decoded, Key};
+use crate::wire::json::{self, Decoded, Key, Reading};
 
 /// What path, query and mask usually add to the body.
 const ROOM_BYTES: usize = 128;
@@ -103,6 +103,7 @@ fn read(
     let decoded = match &binding.rule.body {
         Body::Field(field) => {
             let mut content = Vec::new();
+            let how = &Reading { messages_around: 1, ..*how };
             let decoded = json::decode(&binding.body, body, how, &mut content);
             push(frame, field.number(), &content);
             decoded
