@@ -39,6 +39,9 @@ const ENV_OF_CLIENTS: [&str; 2] = [ENV_SERVER, ENV_TOKEN];
 /// Below this an HTTP/1 request head does not fit into the transport's read buffer.
 const HEADER_MIN_BYTES: u32 = 8 * 1024;
 
+/// Below this hardly any request fits.
+const MESSAGE_MIN_BYTES: u32 = 1024;
+
 macro_rules! settings {
     ($( $(#[doc = $help:literal])+ $field:ident: $type:ty = $default:literal; )+) => {
         /// What one source says: `None` where it says nothing. Flags, environment and file all become this.
@@ -342,9 +345,15 @@ impl Settings {
                 return Err(Error::Value { name: name.into(), problem: "must be more than 0s".into() });
             }
         }
-        if self.max_header_bytes.bytes() < HEADER_MIN_BYTES {
-            let problem = format!("must be at least {HEADER_MIN_BYTES} bytes");
-            return Err(Error::Value { name: "max-header-bytes".into(), problem });
+        let least = [
+            ("max-header-bytes", self.max_header_bytes, HEADER_MIN_BYTES),
+            ("max-message-bytes", self.max_message_bytes, MESSAGE_MIN_BYTES),
+        ];
+        for (name, size, least_bytes) in least {
+            if size.bytes() < least_bytes {
+                let problem = format!("must be at least {least_bytes} bytes");
+                return Err(Error::Value { name: name.into(), problem });
+            }
         }
         self.auth.check().map_err(|problem| Error::Value { name: "auth".into(), problem })?;
         self.check_tls()?;

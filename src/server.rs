@@ -21,6 +21,7 @@ mod limits;
 mod listener;
 mod pages;
 mod pipeline;
+mod refusal;
 mod request_id;
 pub mod services;
 mod token;

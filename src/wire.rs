@@ -27,7 +27,7 @@ pub use check::check;
 pub use read::{Field, Fields, Flaw, Malformed, Raw};
 pub use schema::{Schema, Type};
 
-/// Levels of nested messages (the outermost counts as one) that anything written here may have. prost refuses to
-/// decode more than 100 below the outermost; the rest is room for the envelopes that requests and records add. One
-/// level of JSON inside a `google.protobuf.Struct` costs three of these.
-pub const MESSAGE_DEPTH_MAX_LEVELS: usize = 90;
+/// Levels of nested messages (the outermost counts as one, entries of maps count) that a message may have, whether it comes
+/// as bytes or as JSON. prost refuses to decode more than 100 below the outermost; the rest is room for the envelopes that
+/// answers and records add. In free-form JSON an object costs three of these (value, object, entry) and a list two.
+pub const MESSAGE_DEPTH_MAX_LEVELS: usize = 64;

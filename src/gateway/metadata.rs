@@ -4,6 +4,7 @@
 //! under `grpcgateway-`, who forwarded the request, and the time that is left. Everything else stops here, so that no
 //! header of HTTP becomes a word of the gRPC protocol by accident. `docs/rest.md` has the table.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use tonic::Status;
 
-use super::refusal::{Reason, refuse};
+use super::refusal::{self, Reason, refuse};
 
 /// Headers that keep their name as metadata, because an operation of ours reads them.
 const KEPT: [HeaderName; 5] = [
@@ -74,16 +75,18 @@ const PREFIX: &str = "grpc-metadata-";
 /// Writes the metadata of a request into `out`.
 pub(crate) fn forward(parts: &Parts, out: &mut HeaderMap) -> Result<(), Status> {
     for (name, value) in &parts.headers {
-        if !is_text(value) {
+        let Some(value) = text(value) else {
+            may_be_left_out(name)?;
             continue;
-        }
+        };
+        let value = &*value;
         if *name == header::AUTHORIZATION || KEPT.contains(name) {
             out.append(name.clone(), value.clone());
         }
         if let Some((_, renamed)) = PERMANENT.iter().find(|(permanent, _)| permanent == name) {
             out.append(renamed.clone(), value.clone());
         } else if let Some(key) = name.as_str().strip_prefix(PREFIX) {
-            chosen(key, value, out)?;
+            chosen(name, key, value, out)?;
         }
     }
     forwarded(parts, out);
@@ -95,8 +98,19 @@ pub(crate) fn forward(parts: &Parts, out: &mut HeaderMap) -> Result<(), Status> 
     Ok(())
 }
 
-/// Metadata whose name the caller chose.
-fn chosen(key: &str, value: &HeaderValue, out: &mut HeaderMap) -> Result<(), Status> {
+/// Whether a header that cannot be carried may be missing. Not if an operation of ours reads it: what a caller made a
+/// condition of a write would be dropped in silence.
+fn may_be_left_out(name: &HeaderName) -> Result<(), Status> {
+    let chosen = name.as_str().strip_prefix(PREFIX).filter(|key| !RESERVED.contains(key));
+    let key = chosen.unwrap_or(name.as_str());
+    if KEPT.iter().any(|kept| kept == key) {
+        return Err(refusal::header(name, format!("{name} is not ASCII text")));
+    }
+    Ok(())
+}
+
+/// Metadata whose name, `key`, the caller chose by that of a header.
+fn chosen(name: &HeaderName, key: &str, value: &HeaderValue, out: &mut HeaderMap) -> Result<(), Status> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if key.is_empty() || !key.bytes().all(allowed) || key.starts_with("grpc-") || RESERVED.contains(&key) {
         return Ok(());
@@ -107,11 +121,10 @@ fn chosen(key: &str, value: &HeaderValue, out: &mut HeaderMap) -> Result<(), Sta
         let text = value.as_bytes();
         let decoded =
             if text.len().is_multiple_of(4) { STANDARD.decode(text) } else { STANDARD_NO_PAD.decode(text) };
-        let decoded = decoded.map_err(|error| {
-            refuse(Reason::MetadataInvalid, format!("invalid binary header {PREFIX}{key}: {error}"))
-        })?;
+        let decoded = decoded
+            .map_err(|error| refusal::header(name, format!("invalid binary header {name}: {error}")))?;
         let encoded = HeaderValue::try_from(STANDARD_NO_PAD.encode(decoded));
-        value = encoded.map_err(|_| refuse(Reason::MetadataInvalid, "invalid binary header"))?;
+        value = encoded.map_err(|_| refusal::header(name, format!("invalid binary header {name}")))?;
     }
     if let Ok(name) = HeaderName::try_from(key) {
         out.append(name, value);
@@ -139,8 +152,8 @@ fn forwarded(parts: &Parts, out: &mut HeaderMap) {
     let host = named.or_else(|| {
         parts.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
     });
-    if let Some(host) = host.filter(is_text) {
-        out.insert(FORWARDED_HOST, host);
+    if let Some(host) = host.as_ref().and_then(text) {
+        out.insert(FORWARDED_HOST, host.into_owned());
     }
 }
 
@@ -191,7 +204,17 @@ fn is_protocol(name: &str) -> bool {
     name.starts_with("grpc-") || hop.contains(&name)
 }
 
-/// Whether gRPC can carry it as a text value.
-fn is_text(value: &HeaderValue) -> bool {
-    value.as_bytes().iter().all(|byte| (0x20..=0x7e).contains(byte))
+/// The value as gRPC can carry it as text, if it can: a tab, which separates as a space does (RFC 9110, section 5.5),
+/// becomes one.
+fn text(value: &HeaderValue) -> Option<Cow<'_, HeaderValue>> {
+    let bytes = value.as_bytes();
+    let plain = |byte: &u8| (0x20..=0x7e).contains(byte);
+    if bytes.iter().all(plain) {
+        return Some(Cow::Borrowed(value));
+    }
+    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'\t' { b' ' } else { *byte }).collect();
+    if !spaced.iter().all(plain) {
+        return None;
+    }
+    HeaderValue::from_bytes(&spaced).ok().map(Cow::Owned)
 }

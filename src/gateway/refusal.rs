@@ -4,6 +4,7 @@
 //! reason never changes (AIP-193). An unknown path and a known path with another verb have no details, because the
 //! clients of the two APIs that we mirror know those bodies as they are.
 
+use http::HeaderName;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -50,6 +51,13 @@ impl Reason {
 pub(crate) fn refuse(reason: Reason, message: impl Into<String>) -> Status {
     let details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, []);
     Status::with_error_details(reason.code(), message, details)
+}
+
+/// A header that cannot become metadata; a program finds which in the details.
+pub(crate) fn header(name: &HeaderName, message: String) -> Status {
+    let key = [("key".to_owned(), name.to_string())];
+    let details = ErrorDetails::with_error_info(Reason::MetadataInvalid.as_str(), DOMAIN, key);
+    Status::with_error_details(Reason::MetadataInvalid.code(), message, details)
 }
 
 /// A body over the limit; a program finds the limit in the details.

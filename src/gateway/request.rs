@@ -16,7 +16,7 @@ use super::messages::PREFIX_BYTES;
 use super::refusal::{self, Reason, refuse};
 use super::rule::{Body, Mask};
 use super::{metadata, query};
-use crate::wire::json::{self, Decoded, Key};
+use crate::wire::json::{self, Decoded, Key, Reading};
 
 /// What path, query and mask usually add to the body.
 const ROOM_BYTES: usize = 128;
@@ -60,6 +60,9 @@ fn message(
     frame: &mut Vec<u8>,
 ) -> Result<(), Status> {
     let decoded = read(binding, parts, body, frame)?;
+    if lacks_resource(binding, frame) {
+        return Ok(());
+    }
     let parameters = query::parameters(binding, captures, parts.uri.query().unwrap_or_default())?;
     for fields in &binding.rule.variables {
         let numbers: Vec<u32> = fields.iter().map(FieldDescriptor::number).collect();
@@ -74,6 +77,15 @@ fn message(
         fill(mask, &binding.rule.body, decoded, frame);
     }
     Ok(())
+}
+
+/// Whether the body of an update does not say what is updated: the resource's key is missing, or null. The id in the path
+/// would make a resource of which nothing else is known; without it the service says what is missing, as over gRPC.
+fn lacks_resource(binding: &Binding, frame: &[u8]) -> bool {
+    let Some(mask) = binding.rule.mask.as_ref().filter(|_| binding.rule.body == Body::Whole) else {
+        return false;
+    };
+    value(frame.get(PREFIX_BYTES..).unwrap_or_default(), &[mask.resource.number()]).is_none()
 }
 
 /// Reads the body into `frame`, if the rule has one and it is not empty.
@@ -91,6 +103,7 @@ fn read(
     let decoded = match &binding.rule.body {
         Body::Field(field) => {
             let mut content = Vec::new();
+            let how = &Reading { messages_around: 1, ..*how };
             let decoded = json::decode(&binding.body, body, how, &mut content);
             push(frame, field.number(), &content);
             decoded

@@ -36,6 +36,7 @@ impl Style {
         read: Reading {
             unknown_fields: Unknown::Refuse,
             max_depth: JSON_DEPTH_MAX_LEVELS,
+            messages_around: 0,
             blank_is_unset: true,
         },
         details: Details::Always,
@@ -48,6 +49,7 @@ impl Style {
         read: Reading {
             unknown_fields: Unknown::Ignore,
             max_depth: JSON_DEPTH_MAX_LEVELS,
+            messages_around: 0,
             blank_is_unset: false,
         },
         details: Details::IfAny,

@@ -30,8 +30,8 @@ pub(super) fn open<T>(request: Request<T>, method: &'static str) -> Result<(Call
     let caller = Caller {
         actor: extensions.get::<Principal>().map_or(ANONYMOUS, |principal| &principal.name).to_owned(),
         method,
-        if_match: text(&metadata, "if-match")?,
-        idempotency_key: text(&metadata, "idempotency-key")?,
+        if_match: list(&metadata, "if-match")?,
+        idempotency_key: single(&metadata, "idempotency-key")?,
         validate_only: flag(&metadata, VALIDATE_ONLY)?,
         apply: flag(&metadata, APPLY)?,
     };
@@ -96,10 +96,29 @@ fn lines(warnings: &[String]) -> Vec<MetadataValue<Ascii>> {
     lines
 }
 
-fn text(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Status> {
-    let Some(value) = metadata.get(key) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| status::invalid_metadata(key, "is not ASCII text"))?;
-    Ok(Some(text.to_owned()))
+/// Every value of the key, in which a tab is a space, as over REST.
+fn texts(metadata: &MetadataMap, key: &'static str) -> Result<Vec<String>, Status> {
+    let values = metadata.get_all(key).iter().map(|value| match value.to_str() {
+        Ok(text) => Ok(text.replace('\t', " ")),
+        Err(_) => Err(status::invalid_metadata(key, "is not ASCII text")),
+    });
+    values.collect()
+}
+
+/// Several lines are one list (RFC 9110, section 5.3).
+fn list(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Status> {
+    let texts = texts(metadata, key)?;
+    Ok(if texts.is_empty() { None } else { Some(texts.join(", ")) })
+}
+
+/// A value that may be said again, and not differently.
+fn single(metadata: &MetadataMap, key: &'static str) -> Result<Option<String>, Status> {
+    let mut texts = texts(metadata, key)?;
+    texts.dedup();
+    match texts.len() {
+        0 | 1 => Ok(texts.pop()),
+        _ => Err(status::invalid_metadata(key, "is given twice, and differently")),
+    }
 }
 
 /// `true` or `false`, once; whoever writes something else must not find out by what was written.

@@ -2,10 +2,10 @@
 //!
 //! prost gives up on deep messages by itself, with an internal error of several kilobytes. Here the bytes are looked
 //! over by their descriptor first, so that a bad body is the caller's fault, in one sentence, and never deeper than
-//! [`MESSAGE_DEPTH_MAX`].
+//! [`MESSAGE_DEPTH_MAX_LEVELS`].
 
 use crate::pb;
-use crate::wire::{self, Schema, Type};
+use crate::wire::{self, Flaw, MESSAGE_DEPTH_MAX_LEVELS, Malformed, Schema, Type};
 use bytes::Buf;
 use prost::{Message, Name};
 use std::marker::PhantomData;
@@ -14,9 +14,6 @@ use tonic::codec::{Codec as TonicCodec, DecodeBuf, Decoder as TonicDecoder};
 use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 use tonic_types::{ErrorDetails, StatusExt};
-
-/// How deep messages may be nested; the same as JSON.
-pub const MESSAGE_DEPTH_MAX: usize = 64;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(pb::pool()));
 
@@ -63,10 +60,20 @@ impl<U: Message + Default> TonicDecoder for Decoder<U> {
     fn decode(&mut self, body: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = body.copy_to_bytes(body.remaining());
         if let Some(message) = &self.message {
-            wire::check(message, &bytes, MESSAGE_DEPTH_MAX).map_err(|flaw| malformed(&flaw.to_string()))?;
+            wire::check(message, &bytes, MESSAGE_DEPTH_MAX_LEVELS).map_err(|wrong| refused(&wrong))?;
         }
         let message = U::decode(bytes).map_err(|_| malformed("the message cannot be decoded"))?;
         Ok(Some(message))
+    }
+}
+
+fn refused(wrong: &Malformed) -> Status {
+    match wrong.flaw {
+        // Which byte it is tells nobody anything, the limit does.
+        Flaw::Depth => {
+            malformed(&format!("messages are nested too deeply: more than {MESSAGE_DEPTH_MAX_LEVELS} levels"))
+        }
+        _ => malformed(&wrong.to_string()),
     }
 }
 

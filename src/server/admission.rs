@@ -9,13 +9,12 @@ use http::header::AUTHORIZATION;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::refusal::DOMAIN;
 use crate::auth::{
     Denied, Guard, Pass, Peer, PeerCertificate, Presented, Principal, Roles, X_FORWARDED_CLIENT_CERT,
 };
 use crate::telemetry;
 
-/// The domain of every `ErrorInfo` of ours.
-const DOMAIN: &str = "countersign";
 /// What Guardian says, and so what every face says.
 const UNAUTHENTICATED: &str = "invalid authentication credentials";
 /// What who had a good credential hears.

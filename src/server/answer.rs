@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::classify::{Face, Rpc};
 use super::connection::{InFlight, Unread};
 use super::limits::Pass;
+use super::refusal;
 use crate::auth;
 use crate::telemetry::{Span, code_name};
 
@@ -178,7 +179,8 @@ impl http_body::Body for Answer {
         if let Some(streaming) = &mut this.streaming
             && streaming.draining.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Some(Ok(this.end(&Status::unavailable("the server is shutting down")))));
+            let status = refusal::refuse(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down");
+            return Poll::Ready(Some(Ok(this.end(&status))));
         }
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)));
         match polled {
@@ -213,7 +215,7 @@ impl http_body::Body for Answer {
 
 /// What the caller hears of a panic. The text of it stays with the panic hook, which logs it under the request's id.
 pub(crate) fn panicked(_panic: Box<dyn Any + Send>) -> Status {
-    Status::internal("internal error")
+    refusal::refuse(Code::Internal, "INTERNAL", "internal error")
 }
 
 /// The `grpc-status` of a head or of trailers.

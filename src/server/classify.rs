@@ -13,6 +13,7 @@ use prost_types::FileDescriptorSet;
 use tonic::Status;
 
 use super::pages::Page;
+use super::refusal;
 use crate::gateway::{Gateway, Match};
 use crate::telemetry::{Metrics, RpcKind, RpcMetrics};
 
@@ -138,7 +139,7 @@ impl Methods {
         if is_grpc(request) {
             return match self.by_path.get(path) {
                 Some(rpc) => Call { face: Face::Grpc, rpc: Arc::clone(rpc), target: Ok(Target::Services) },
-                None => self.unknown(Face::Grpc, Status::unimplemented("unknown service or method")),
+                None => self.unknown(Face::Grpc, refusal::unknown_method()),
             };
         }
         if path == PING {
@@ -156,7 +157,7 @@ impl Methods {
                 Some(rpc) => {
                     Call { face: Face::Rest, rpc: Arc::clone(rpc), target: Ok(Target::Gateway(matched)) }
                 }
-                None => self.unknown(Face::Rest, Status::unimplemented("unknown service or method")),
+                None => self.unknown(Face::Rest, refusal::unknown_method()),
             },
             Err(status) => self.unknown(Face::Rest, status),
         }

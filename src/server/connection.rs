@@ -31,6 +31,10 @@ const PREFACE_BYTES: usize = 24;
 /// The transport takes heads up to this multiple of `max-header-bytes`, so that a head that is a little too large gets an
 /// error that names the limit, instead of a bare 431.
 const HEADER_HEADROOM: u32 = 2;
+/// What the shortest header counts: a name of one letter, and what RFC 9113 (section 6.5.2) adds to every header.
+const HEADER_LEAST_BYTES: usize = 33;
+/// More headers than this do not fit into `http`'s map, with room to spare.
+const HEADERS_MAX: usize = 16 * 1024;
 /// Streams that a peer may open and reset before we have even accepted them (CVE-2023-44487, "rapid reset").
 const RESET_STREAMS_MAX: usize = 64;
 /// Answers are grouped by when they were given: this period, the one before, and the one to come.
@@ -54,7 +58,9 @@ impl Http {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(settings.http1_header_timeout.duration())
-            .max_buf_size(head_bytes as usize);
+            .max_buf_size(head_bytes as usize)
+            // By itself hyper takes a hundred; here bytes alone decide, as over HTTP/2.
+            .max_headers((head_bytes as usize / HEADER_LEAST_BYTES).min(HEADERS_MAX));
         builder
             .http2()
             .timer(TokioTimer::new())

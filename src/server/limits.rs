@@ -1,6 +1,6 @@
 //! What one request may cost before anybody looks at it: size of the head, size of the message, and how many at once.
 //!
-//! Every refusal is RESOURCE_EXHAUSTED and names the setting that refused.
+//! Every refusal names the setting that refused. It is RESOURCE_EXHAUSTED, but for what is too large over REST.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,23 +12,29 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tonic::Status;
+use tonic::{Code, Status};
+
+use super::classify::Face;
+use super::refusal;
 
 /// RFC 9113, section 6.5.2: what a header counts beside its name and value.
 const HEADER_OVERHEAD_BYTES: usize = 32;
 /// A gRPC message has one byte of flags and four of length before it.
 const GRPC_PREFIX_BYTES: usize = 5;
 
-/// Refuses heads that are larger than `limit_bytes`.
-pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32) -> Result<(), Status> {
+/// Refuses heads that are larger than `limit_bytes`. Over REST RESOURCE_EXHAUSTED would be 429, which is sent again.
+pub(crate) fn head(headers: &HeaderMap, limit_bytes: u32, face: Face) -> Result<(), Status> {
     let size: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD_BYTES).sum();
-    if size > limit_bytes as usize {
-        let text =
-            format!("the request headers have {size} bytes, more than max-header-bytes = {limit_bytes}");
-        return Err(Status::resource_exhausted(text));
+    if size <= limit_bytes as usize {
+        return Ok(());
     }
-    Ok(())
+    let code = match face {
+        Face::Grpc => Code::ResourceExhausted,
+        Face::Rest => Code::OutOfRange,
+    };
+    let text = format!("the request headers are too large ({size} bytes)");
+    Err(refusal::over(code, "HEADERS_TOO_LARGE", &text, "max-header-bytes", limit_bytes))
 }
 
 /// How much of a body that nobody reads is read nevertheless, and thrown away.
@@ -126,8 +132,14 @@ impl Gate {
         let before = self.inside.fetch_add(1, Ordering::Relaxed);
         let pass = Pass(Arc::clone(self));
         if before >= self.limit {
-            let text = format!("too many calls at one time: {} = {}", self.setting, self.limit);
-            return Err(Status::resource_exhausted(text));
+            let text = "too many calls at one time";
+            return Err(refusal::over(
+                Code::ResourceExhausted,
+                "SERVER_BUSY",
+                text,
+                self.setting,
+                self.limit,
+            ));
         }
         Ok(pass)
     }
@@ -180,7 +192,8 @@ impl<B> Bounded<B> {
 }
 
 fn too_large(limit_bytes: u32) -> Status {
-    Status::resource_exhausted(format!("the message is larger than max-message-bytes = {limit_bytes}"))
+    let text = "the message is too large";
+    refusal::over(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", text, "max-message-bytes", limit_bytes)
 }
 
 impl<B> Body for Bounded<B>
@@ -232,7 +245,7 @@ mod tests {
     async fn an_announced_length_is_enough_to_refuse() {
         let split = chunks(&[&[0], &[0, 0], &[0, 9]]);
         let status = Bounded::new(split, 8).collect().await.unwrap_err();
-        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().contains("max-message-bytes = 8"), "{status}");
     }
 

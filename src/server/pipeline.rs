@@ -22,10 +22,11 @@ use super::admission::{self, Wanted};
 use super::answer::{Answer, Ending, Record, Streaming, grpc_code, panicked};
 use super::classify::{Call, Face, Methods, Rpc, Target};
 use super::connection::{Connection, InFlight};
+use super::deadline::Deadline;
 use super::limits::{self, Arriving, Bounded, Gate};
 use super::pages::Pages;
 use super::services::Services;
-use super::{deadline, request_id, token, trace};
+use super::{refusal, request_id, token, trace};
 use crate::app::{App, Attempt};
 use crate::auth::{Guard, Peer};
 use crate::gateway::Gateway;
@@ -57,6 +58,14 @@ pub(crate) struct Pipeline {
     pub(crate) tracer: Option<Tracer>,
     /// Whether the ports speak TLS.
     pub(crate) secure: bool,
+}
+
+/// Where a request came from, and when.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    face: Face,
+    peer: Peer,
+    started: Instant,
 }
 
 impl Pipeline {
@@ -95,7 +104,7 @@ impl Pipeline {
 
         request.headers_mut().insert(request_id::X_REQUEST_ID, id.clone());
         let nowhere = if target.is_err() { request.uri().path().to_owned() } else { String::new() };
-        let layers = self.layers(request, &target, &rpc, peer, &mut ending);
+        let layers = self.layers(request, &target, &rpc, Origin { face, peer, started }, &mut ending);
         let outcome = telemetry::in_request(id.clone(), layers).await;
         let (mut response, streaming) = match outcome {
             Ok(answered) => answered,
@@ -118,14 +127,14 @@ impl Pipeline {
         mut request: Request<B>,
         target: &Result<Target, Status>,
         rpc: &Rpc,
-        peer: Peer,
+        Origin { face, peer, started }: Origin,
         ending: &mut Ending,
     ) -> Result<(Response<Body>, Option<Streaming>), Status>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        limits::head(request.headers(), self.max_header_bytes)?;
+        limits::head(request.headers(), self.max_header_bytes, face)?;
         let wanted = match target {
             Ok(Target::Ping | Target::Token | Target::Page(_)) => Wanted::Open,
             Ok(Target::Services | Target::Gateway(_)) => Wanted::Method(&rpc.path),
@@ -139,7 +148,7 @@ impl Pipeline {
         // Only who is let in may learn what there is and what there is not.
         let (of_principal, target) = (admitted?, target.as_ref().map_err(Status::clone)?);
         let streams = rpc.streaming;
-        let time = deadline::of(request.headers(), self.request_deadline)?;
+        let deadline = Deadline::of(request.headers(), self.request_deadline)?;
         // Boxed, because every layer around a future holds it at least once more, and all of that is moved about: unboxed,
         // a request is tens of kilobytes large.
         let work = Box::pin(self.dispatch(request, target, streams, peer));
@@ -150,7 +159,7 @@ impl Pipeline {
             Ok((response, Some(Streaming { _pass: pass, _of_principal: of_principal, draining })))
         } else {
             let _pass = self.requests.enter()?;
-            let response = deadline::within(time, work).await?;
+            let response = deadline.within(started, work).await?;
             Ok((response, None))
         }
     }
@@ -232,7 +241,7 @@ fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<
                 .is_some_and(|text| text.as_bytes().starts_with(DECODE_ERROR_PREFIX)) =>
         {
             let text: String = status.message().chars().take(DECODE_ERROR_MAX_CHARS).collect();
-            Status::invalid_argument(text).into_http()
+            refusal::refuse(Code::InvalidArgument, "MESSAGE_MALFORMED", &text).into_http()
         }
         _ => response,
     }

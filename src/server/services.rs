@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 use tower::Service;
+
+use super::refusal;
 
 type Call = dyn Fn(Request<Body>) -> BoxFuture<Response<Body>, Infallible> + Send + Sync;
 
@@ -83,7 +84,7 @@ impl Service<Request<Body>> for Services {
         let name = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         match self.0.get(name) {
             Some(call) => call(request),
-            None => Box::pin(async { Ok(Status::unimplemented("there is no such service").into_http()) }),
+            None => Box::pin(async { Ok(refusal::unknown_method().into_http()) }),
         }
     }
 }

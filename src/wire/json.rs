@@ -67,6 +67,8 @@ pub struct Reading {
     /// Levels of `{` and `[`, the outermost counting as one. Apart from this, a message nests at most
     /// [`super::MESSAGE_DEPTH_MAX_LEVELS`] messages.
     pub max_depth: usize,
+    /// Messages that the one that is read will be inside of; they count as levels, too.
+    pub messages_around: usize,
     /// Take `""` as unset where the field cannot hold a text: enums, numbers, booleans, timestamps, durations.
     /// ConductorOne's clients send such echoes of empty state.
     pub blank_is_unset: bool,
@@ -77,7 +79,12 @@ pub const JSON_DEPTH_MAX_LEVELS: usize = 64;
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { unknown_fields: Unknown::Refuse, max_depth: JSON_DEPTH_MAX_LEVELS, blank_is_unset: false }
+        Self {
+            unknown_fields: Unknown::Refuse,
+            max_depth: JSON_DEPTH_MAX_LEVELS,
+            messages_around: 0,
+            blank_is_unset: false,
+        }
     }
 }
 

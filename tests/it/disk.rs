@@ -2,9 +2,31 @@
 
 use crate::harness::{Server, http};
 use countersign::store::{Device, RESERVE_BYTES};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Every code, as go-grpc-middleware writes it.
+const CODES: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+];
 
 async fn create(server: &Server) -> (u16, String) {
     let answer = http(server.addr, "POST", "/api/v1/policies", &[], br#"{"displayName": "Disk"}"#).await;
@@ -77,16 +99,28 @@ async fn metrics_have_every_method_from_the_start_and_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path()).await;
     let (_, before) = admin(&server, "/metrics").await;
-    for (service, method) in [
-        ("c1.api.policy.v1.Policies", "Create"),
-        ("c1.api.policy.v1.Policies", "Delete"),
-        ("c1.api.policy.v1.PolicySearch", "Search"),
-        ("c1.api.policy.v1.PolicyValidate", "ValidateCEL"),
-    ] {
-        let line = format!(
-            "grpc_server_started_total{{grpc_type=\"unary\",grpc_service=\"{service}\",grpc_method=\"{method}\"}} 0"
+    let lines: HashSet<&str> = before.lines().collect();
+    let methods =
+        countersign::pb::pool().services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    for method in methods {
+        let kind = match (method.is_client_streaming(), method.is_server_streaming()) {
+            (false, false) => "unary",
+            (true, false) => "client_stream",
+            (false, true) => "server_stream",
+            (true, true) => "bidi_stream",
+        };
+        let labels = format!(
+            "grpc_type=\"{kind}\",grpc_service=\"{}\",grpc_method=\"{}\"",
+            method.parent_service().full_name(),
+            method.name()
         );
-        assert!(before.contains(&line), "{line}\n{before}");
+        let mut wanted = vec![format!("grpc_server_started_total{{{labels}}} 0")];
+        wanted.extend(
+            CODES.map(|code| format!("grpc_server_handled_total{{{labels},grpc_code=\"{code}\"}} 0")),
+        );
+        for line in wanted {
+            assert!(lines.contains(line.as_str()), "{line}\n{before}");
+        }
     }
     create(&server).await;
     let (_, after) = admin(&server, "/metrics").await;

@@ -5,6 +5,7 @@ mod details;
 mod hostile;
 mod limits;
 mod masks;
+mod metadata;
 mod revisions;
 mod round_trip;
 mod tree;

@@ -54,6 +54,7 @@ async fn health_names_the_server_and_each_service() {
     assert!(get(server.admin_addr, "/livez").await.starts_with("HTTP/1.1 200"));
     assert!(get(server.admin_addr, "/readyz").await.starts_with("HTTP/1.1 200"));
     assert!(get(server.admin_addr, "/other").await.starts_with("HTTP/1.1 404"));
+    assert!(get(server.addr, "/healthz").await.starts_with("HTTP/1.1 404"), "that is for the admin port");
 }
 
 #[tokio::test]
@@ -190,6 +191,7 @@ async fn unknown_methods_are_unimplemented() {
     for path in ["/test.v1.Probe/NoSuch", "/no.such.Service/Method", "/", "/x"] {
         let answer = server.call(path, &[], b"").await;
         assert_eq!(answer.code(), Code::Unimplemented, "{path}");
+        assert_eq!(answer.info().0, "METHOD_UNKNOWN", "{path}");
         assert!(answer.message.is_none());
     }
 }
@@ -199,6 +201,7 @@ async fn a_message_that_does_not_decode_is_the_callers_mistake() {
     let server = Server::start(&[]).await;
     let answer = server.call_raw("/test.v1.Probe/Echo", &[], &[0, 0, 0, 0, 2, 0x0a, 0xff]).await;
     assert_eq!(answer.code(), Code::InvalidArgument, "{}", answer.text());
+    assert_eq!(answer.info().0, "MESSAGE_MALFORMED");
 }
 
 #[tokio::test]
@@ -258,10 +261,12 @@ async fn rest_passes_the_same_layers() {
     let cases = [
         ("fine", "", "200", "{"),
         ("refused", "", "409", r#""code":10,"message":"somebody else was first""#),
-        ("Panic", "", "500", r#""code":13,"message":"internal error""#),
+        ("Panic", "", "500", r#""code":13,"message":"internal error","details":[{"@type""#),
         ("Hang", "Grpc-Timeout: 20m\r\n", "504", r#""code":4,"#),
+        ("Hang", "Grpc-Timeout: 20m\r\n", "504", r#""setting":"grpc-timeout""#),
         ("fine", "Grpc-Timeout: soon\r\n", "400", "invalid grpc-timeout"),
-        ("fine", &too_large, "429", "max-header-bytes = 16384"),
+        ("fine", &too_large, "400", r#""code":11,"message":"the request headers are too large"#),
+        ("fine", &too_large, "400", "max-header-bytes = 16384"),
     ];
     for (id, header, status, body) in cases {
         let answer = rest(&server, &rest_get(id, header)).await;
@@ -271,9 +276,14 @@ async fn rest_passes_the_same_layers() {
         assert!(answer.2.contains(body) && !answer.2.contains("secret"), "{id}: {answer:?}");
     }
     let metrics = get(server.admin_addr, "/metrics").await;
-    for (code, count) in
-        [("OK", 1), ("Aborted", 1), ("Internal", 1), ("DeadlineExceeded", 1), ("InvalidArgument", 1)]
-    {
+    for (code, count) in [
+        ("OK", 1),
+        ("Aborted", 1),
+        ("Internal", 1),
+        ("DeadlineExceeded", 2),
+        ("InvalidArgument", 1),
+        ("OutOfRange", 2),
+    ] {
         let counted = format!("grpc_method=\"Get\",grpc_code=\"{code}\"}} {count}\n");
         assert!(metrics.contains(&counted), "{counted} is not in {metrics}");
     }

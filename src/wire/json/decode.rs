@@ -96,7 +96,7 @@ fn decode_text(ty: &Type, json: &[u8], how: &Reading, out: &mut Vec<u8>) -> Resu
         how,
         text: Text::new(text, how.max_depth),
         out,
-        depth: 0,
+        depth: how.messages_around,
         keys: Vec::new(),
     };
     if !decoder.text.is_at_end() {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::MESSAGE_DEPTH_MAX_LEVELS;
 use super::super::map_key::MapKey;
 use super::super::read::{Field, Fields, Flaw, Malformed, Packed, Raw, zigzag};
 use super::super::schema::{EnumId, Form, Kind, Message, MessageId, Shape, Slot, Tables, Type};
@@ -14,7 +13,7 @@ use super::{Names, Style, number, time};
 
 /// Messages that are printed within each other. Above what anything here writes and what prost decodes, so that only
 /// bytes from elsewhere can meet it.
-const PRINT_DEPTH_MAX_LEVELS: usize = MESSAGE_DEPTH_MAX_LEVELS + 30;
+const PRINT_DEPTH_MAX_LEVELS: usize = 120;
 /// Map entries up to which a later entry with the same key is looked for by comparing instead of by hashing.
 const MAP_SCAN_MAX_ENTRIES: u32 = 16;
 

@@ -3,11 +3,12 @@
 //! this way (not those of the path or the body) is the caller's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::IntErrorKind;
 
 use super::super::schema::{Form, Kind, MessageId, Shape, Slot, Type};
 use super::super::write;
 use super::scalar::{
-    enum_number, time_fault, write_base64, write_field_mask, write_float, write_integer,
+    enum_number, out_of_range, time_fault, write_base64, write_field_mask, write_float, write_integer,
     write_seconds_and_nanos,
 };
 use super::text::{Result, fault};
@@ -151,7 +152,7 @@ impl Parameters {
             _ => match text.parse::<i128>() {
                 // By way of the number, because the text may have a plus sign or leading zeros.
                 Ok(number) => drop(write_integer(out, kind, &number.to_string(), 0)?),
-                Err(_) => drop(write_integer(out, kind, text, 0)?),
+                Err(error) => return not_an_integer(text, error.kind()),
             },
         }
         Ok(())
@@ -220,6 +221,14 @@ fn resolve<'t>(ty: &'t Type, path: &str) -> Result<Vec<Step<'t>>> {
 
 struct Step<'a> {
     slot: &'a Slot,
+}
+
+/// Whole numbers are decimal digits here, as `strconv.ParseInt` reads them; `1e1` and `1.0` are numbers of JSON's.
+fn not_an_integer<T>(text: &str, why: &IntErrorKind) -> Result<T> {
+    match why {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => out_of_range(text, 0),
+        _ => fault(0, Reason::BadFormat, format!("{:?} is not a whole number", quote(text))),
+    }
 }
 
 fn unsupported<T>() -> Result<T> {

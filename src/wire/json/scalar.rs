@@ -54,7 +54,7 @@ pub(super) fn write_integer(out: &mut Vec<u8>, kind: Kind, text: &str, at: usize
     Ok(value == 0)
 }
 
-fn out_of_range<T>(text: &str, at: usize) -> Result<T> {
+pub(super) fn out_of_range<T>(text: &str, at: usize) -> Result<T> {
     fault(at, Reason::OutOfRange, format!("{} is out of range for this field", quote(text)))
 }
 

@@ -61,6 +61,9 @@ pub(crate) struct Case {
     response_headers: Vec<String>,
     #[serde(default)]
     no_response_headers: Vec<String>,
+    /// Nothing may come behind the body.
+    #[serde(default)]
+    no_trailers: bool,
 }
 
 fn ok() -> u16 {
@@ -129,7 +132,11 @@ impl Case {
 
     async fn got(&self, response: http::Response<tonic::body::Body>) -> Result<(), String> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|status| status.to_string())?.to_bytes();
+        let body = body.collect().await.map_err(|status| status.to_string())?;
+        if let Some(trailers) = body.trailers().filter(|_| self.no_trailers) {
+            return Err(format!("there are trailers: {trailers:?}"));
+        }
+        let body = body.to_bytes();
         let body = String::from_utf8(body.to_vec()).map_err(|error| error.to_string())?;
         if head.status.as_u16() != self.status {
             return Err(format!("the status is {} with {body}", head.status));

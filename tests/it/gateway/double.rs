@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     code: i32,
     text: String,
     details: Vec<String>,
+    /// The type and the bytes of each, which need be no message of that type.
+    raw_details: Vec<(String, String)>,
     late: bool,
     /// Cut the body into pieces of this many bytes.
     pieces: Option<usize>,
@@ -119,6 +121,10 @@ impl Answer {
             let any =
                 message(any.as_ref().expect("the pool has Any"), json).expect("a detail").encode_to_vec();
             prost_reflect::prost::encoding::bytes::encode(3, &any, &mut details);
+        }
+        for (type_url, value) in &self.raw_details {
+            let any = prost_types::Any { type_url: type_url.clone(), value: value.clone().into_bytes() };
+            prost_reflect::prost::encoding::bytes::encode(3, &any.encode_to_vec(), &mut details);
         }
         let first = self.code != 0 && !self.late;
         let metadata = if first { headers(&self.metadata) } else { HeaderMap::new() };

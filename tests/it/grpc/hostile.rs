@@ -144,7 +144,7 @@ async fn messages_that_are_nested_too_deeply_are_refused_in_one_sentence() {
             let refused = call(&server.channel().await, CREATE, message).await.unwrap_err();
             assert_eq!(refused.code(), Code::InvalidArgument, "{levels}: {refused:?}");
             assert_eq!(reason(&refused), "MESSAGE_MALFORMED");
-            assert!(refused.message().contains("nested too deeply"), "{}", refused.message());
+            assert_eq!(refused.message(), "messages are nested too deeply: more than 64 levels");
             assert!(refused.message().len() < 200, "{}", refused.message());
         }
     }
@@ -159,6 +159,47 @@ async fn messages_that_are_nested_too_deeply_are_refused_in_one_sentence() {
         assert_eq!(get(&mut client, &made.id).await, made);
         let answer = http(server.addr, "GET", &format!("/api/v1/policies/{}", made.id), &[], b"").await;
         assert_eq!(answer.status, 200);
+    }
+    server.stop().await;
+}
+
+/// Over REST the same limits hold, and the refusal says where: the JSON of a configuration costs two to three levels of
+/// messages for each of its own.
+#[tokio::test]
+async fn json_that_is_nested_too_deeply_is_refused_at_its_place() {
+    let (server, _) = start().await;
+    let objects = |levels: usize| "{\"x\":".repeat(levels) + "1" + &"}".repeat(levels);
+    let lists = |levels: usize| format!("{{\"x\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+    let create = async |config: String| {
+        let body = format!(
+            r#"{{"displayName": "Deep", "policyType": "POLICY_TYPE_GRANT", "policySteps": {{"grant": {{"steps": [
+                {{"provision": {{"provisionPolicy": {{"connector": {{"account": {{"connectorId": "c1", "config":
+                {config}}}}}}}}}}}]}}}}}}"#
+        );
+        let answer = http(server.addr, "POST", "/api/v1/policies", &[], body.as_bytes()).await;
+        (answer.status, answer.json())
+    };
+    for config in [objects(18), lists(26)] {
+        let (status, made) = create(config).await;
+        assert_eq!(status, 200, "{made}");
+    }
+    let deep = (19..80).map(|levels| (objects(levels), ".x.x.x"));
+    for (config, below) in deep.chain((27..80).map(|levels| (lists(levels), ".x[0][0]"))) {
+        let (status, refused) = create(config).await;
+        assert_eq!((status, &refused["code"]), (400, &3.into()), "{refused}");
+        let [info, request] = &refused["details"].as_array().unwrap()[..] else { panic!("{refused}") };
+        assert_eq!(info["reason"], "JSON_TOO_DEEP");
+        let violation = &request["fieldViolations"][0];
+        let place = "policySteps.grant.steps[0].provision.provisionPolicy.connector.account.config";
+        assert!(
+            violation["field"].as_str().unwrap().starts_with(&format!("{place}{below}"))
+                || violation["field"].as_str().unwrap().ends_with("..."),
+            "{violation}"
+        );
+        assert!(
+            violation["description"].as_str().unwrap().contains("more than 64 levels deep"),
+            "{violation}"
+        );
     }
     server.stop().await;
 }

@@ -116,6 +116,7 @@ async fn a_stream_that_never_ends_is_ended() {
     server.stop();
     let answer = Answer::read(stream).await;
     assert_eq!((answer.code(), answer.text().as_str()), (Code::Unavailable, "the server is shutting down"));
+    assert_eq!(answer.info().0, "SHUTTING_DOWN");
     assert_eq!(server.ended().await, CLEAN);
 }
 

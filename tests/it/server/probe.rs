@@ -30,6 +30,7 @@ use tonic::server::NamedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
+use tonic_types::StatusExt as _;
 
 /// Longer than anything here takes on the slowest machine; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -369,6 +370,15 @@ impl Answer {
 
     pub fn code(&self) -> Code {
         Code::from_bytes(self.grpc("grpc-status").expect("a grpc-status").as_bytes())
+    }
+
+    /// The reason of a refusal, and the setting and the limit that made it, from its `ErrorInfo`.
+    pub fn info(&self) -> (String, String, String) {
+        let status = [&self.trailers, &self.head].into_iter().find_map(Status::from_header_map).unwrap();
+        let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+        assert_eq!(info.domain, "countersign");
+        let value = |key: &str| info.metadata.get(key).cloned().unwrap_or_default();
+        (info.reason.clone(), value("setting"), value("limit"))
     }
 
     /// The `grpc-message`, percent-decoded.

@@ -3,7 +3,7 @@
 use super::{POOL, SCHEMA, descriptor, from_json, to_json, ty};
 use countersign::wire::json::{self, Parameters, Reading, Reason, Style, Unknown};
 use countersign::wire::mask::{Mask, merge};
-use countersign::wire::{Fields, Flaw, Schema, Type, check};
+use countersign::wire::{Fields, Flaw, MESSAGE_DEPTH_MAX_LEVELS, Schema, Type, check};
 use proptest::prelude::*;
 use prost_reflect::DynamicMessage;
 
@@ -20,9 +20,9 @@ fn every_entry_point(ty: &Type, bytes: &[u8], other: &[u8]) {
             Err(_) => assert_eq!(out, b"before"),
         }
     }
-    for how in
-        [Reading::default(), Reading { unknown_fields: Unknown::Ignore, max_depth: 5, blank_is_unset: true }]
-    {
+    let other_how =
+        Reading { unknown_fields: Unknown::Ignore, max_depth: 5, messages_around: 1, blank_is_unset: true };
+    for how in [Reading::default(), other_how] {
         let mut out = b"before".to_vec();
         if json::decode(ty, bytes, &how, &mut out).is_err() {
             assert_eq!(out, b"before");
@@ -134,13 +134,29 @@ fn depth_is_exact() {
 
 #[test]
 fn free_form_json_stops_before_prost_does() {
-    // One level of JSON is three of messages, and prost decodes a hundred.
+    // An object is three levels of messages (value, object, entry), a list two (value, list), and what is in the last
+    // one is a value again.
     let value = ty("google.protobuf.Value");
-    let nested = |levels: usize| "{\"a\":".repeat(levels) + "1" + &"}".repeat(levels);
-    let deepest = (1..64).rev().find_map(|levels| from_json(&value, &nested(levels)).ok()).unwrap();
-    DynamicMessage::decode(descriptor("google.protobuf.Value"), deepest.as_slice()).unwrap();
-    assert_eq!(from_json(&value, &nested(40)).unwrap_err().reason, Reason::TooDeep);
-    assert!(from_json(&value, &nested(25)).is_ok());
+    for (open, close, fits) in [("{\"a\":", "}", 21), ("[", "]", 31)] {
+        let nested = |levels: usize| open.repeat(levels) + "1" + &close.repeat(levels);
+        let deepest = from_json(&value, &nested(fits)).unwrap();
+        DynamicMessage::decode(descriptor("google.protobuf.Value"), deepest.as_slice()).unwrap();
+        assert_eq!(check(&value, &deepest, MESSAGE_DEPTH_MAX_LEVELS), Ok(()));
+        let refused = from_json(&value, &nested(fits + 1)).unwrap_err();
+        assert_eq!(refused.reason, Reason::TooDeep, "{refused}");
+        assert!(refused.message.contains("more than 64 levels"), "{refused}");
+    }
+}
+
+#[test]
+fn messages_around_count() {
+    let tree = ty("every.v1.Tree");
+    let nested = |levels: usize| "{\"left\":".repeat(levels - 1) + "{}" + &"}".repeat(levels - 1);
+    let how = Reading { messages_around: 2, ..Reading::default() };
+    let read = |levels| json::decode(&tree, nested(levels).as_bytes(), &how, &mut Vec::new());
+    assert!(read(62).is_ok());
+    let refused = read(63).unwrap_err();
+    assert_eq!((refused.reason, refused.column), (Reason::TooDeep, 62 * 8 + 1));
 }
 
 #[test]
