@@ -56,7 +56,7 @@ pub(super) struct Entries {
 
 impl Catalogue {
     /// With nothing in it.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Catalogue { entries: RwLock::default(), versions: RwLock::default() }
     }
 

@@ -141,7 +141,16 @@ impl From<Violation> for Error {
 
 /// One violation of a request, outside the documents that `policy` checks.
 pub(super) fn invalid(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Error {
-    Violation { path: path.into(), span: None, code, message: message.into() }.into()
+    violation(path, code, message).into()
+}
+
+/// The same, for a check that notes it beside others.
+pub(super) fn violation(
+    path: impl Into<String>,
+    code: &'static str,
+    message: impl Into<String>,
+) -> Violation {
+    Violation { path: path.into(), span: None, code, message: message.into() }
 }
 
 /// The first violation in full and how many more there are, since a status message is one line.

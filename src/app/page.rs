@@ -3,7 +3,8 @@
 //! A token is opaque, url-safe, and sealed: it carries where the next page starts and a digest of the call that it
 //! belongs to, under a key of this store. It is never authority; it only says where to go on.
 
-use super::error::{Error, invalid};
+use super::error::violation;
+use crate::policy::Violation;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use prost::Message;
@@ -13,6 +14,9 @@ use sha2::{Digest, Sha256};
 pub const PAGE_DEFAULT: usize = 25;
 /// The largest page; more is cut to this.
 pub const PAGE_MAX: usize = 100;
+/// How many bytes of documents a page of policies holds; its last document may go over. With it, a page is still below the
+/// 4 MiB beyond which gRPC clients refuse an answer unless they are told otherwise.
+pub const PAGE_MAX_BYTES: usize = 3 * 1024 * 1024;
 /// The longest token that is looked at, in bytes of its text.
 pub const TOKEN_MAX_BYTES: usize = 2048;
 
@@ -22,11 +26,11 @@ const SEAL_BYTES: usize = 16;
 ///
 /// # Errors
 /// A negative size is a violation.
-pub(super) fn size(asked: i32) -> Result<usize, Error> {
+pub(super) fn size(asked: i32) -> Result<usize, Violation> {
     match usize::try_from(asked) {
         Ok(0) => Ok(PAGE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_MAX)),
-        Err(_) => Err(invalid("pageSize", "PAGE_SIZE_NEGATIVE", "a page size is 0 or more; 0 means 25")),
+        Err(_) => Err(violation("pageSize", "PAGE_SIZE_NEGATIVE", "a page size is 0 or more; 0 means 25")),
     }
 }
 
@@ -63,11 +67,11 @@ impl Tokens {
     ///
     /// # Errors
     /// A token that was not made here, was changed, or belongs to a call with other arguments is a violation.
-    pub(super) fn open(&self, call: &Call, token: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn open(&self, call: &Call, token: &str) -> Result<Option<Vec<u8>>, Violation> {
         if token.is_empty() {
             return Ok(None);
         }
-        let refuse = |message| invalid("pageToken", "PAGE_TOKEN_INVALID", message);
+        let refuse = |message| violation("pageToken", "PAGE_TOKEN_INVALID", message);
         let unknown = || refuse("this token was not given by this service, or was changed");
         if token.len() > TOKEN_MAX_BYTES {
             return Err(unknown());

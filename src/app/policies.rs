@@ -4,4 +4,4 @@ mod create;
 mod delete;
 mod get;
 mod list;
-pub(super) mod update;
+mod update;

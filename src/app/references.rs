@@ -7,7 +7,7 @@ use super::records::{ReferrerRecord, policy_key, read, referrer_of, tables};
 use super::{App, Error};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::policy::Report;
-use crate::policy::c1::{Reference, ReferenceKind, references};
+use crate::policy::c1::{REFERENCES_MAX, Reference, ReferenceKind, references};
 use crate::store::table::Key;
 use crate::store::{Batch, Direction, KeyRange, Revision};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,12 +20,14 @@ pub const READ_MAX: usize = 1024;
 const REFERRERS_MAX: usize = 1024;
 
 impl App {
-    /// Checks the references of `new`, which replaces `old`, and adds to `batch` the conditions under which they hold.
+    /// Checks the references of `new`, which replaces `old`, and adds to `batch` the conditions under which they hold. A
+    /// faulty reference is noted in `report`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with a violation for each faulty reference.
+    /// If the store cannot be read.
     pub(super) async fn check_references(
         &self,
+        report: &mut Report,
         batch: &mut Batch,
         old: Option<&Policy>,
         new: &Policy,
@@ -35,12 +37,11 @@ impl App {
         if references.is_empty() && !type_changes {
             return Ok(());
         }
-        let mut walk = Walk {
-            app: self,
-            since: self.store.revision(),
-            seen: BTreeMap::new(),
-            report: Report::default(),
-        };
+        // Refused for their number already; each would be read.
+        if references.len() > REFERENCES_MAX {
+            return Ok(());
+        }
+        let mut walk = Walk { app: self, since: self.store.revision(), seen: BTreeMap::new(), report };
         let own_id = old.map(|old| old.id.as_str());
         walk.check_targets(own_id, new, &references).await?;
         let routes: Vec<&Reference> =
@@ -49,7 +50,6 @@ impl App {
             walk.check_referrers(batch, id, new, type_changes, &routes).await?;
         }
         walk.add_conditions(batch, own_id);
-        walk.report.finish()?;
         Ok(())
     }
 }
@@ -60,7 +60,7 @@ struct Walk<'a> {
     /// The store as it was when the walk began.
     since: Revision,
     seen: BTreeMap<String, Option<Seen>>,
-    report: Report,
+    report: &'a mut Report,
 }
 
 /// What a walk keeps of a policy that it has read.

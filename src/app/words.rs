@@ -24,7 +24,9 @@ fn lower_case(text: &str, max_chars: usize) -> String {
     if text.is_ascii() {
         return text.get(..max_chars).unwrap_or(text).to_ascii_lowercase();
     }
-    text.chars().flat_map(char::to_lowercase).take(max_chars).collect()
+    let letters = text.chars().flat_map(char::to_lowercase);
+    // One letter, written in another way at the end of a word.
+    letters.map(|c| if c == 'ς' { 'σ' } else { c }).take(max_chars).collect()
 }
 
 #[cfg(test)]
@@ -38,5 +40,9 @@ mod tests {
         assert_eq!(words("... --").count(), 0);
         assert_eq!(words(&"x".repeat(1000)).next().unwrap().len(), 64);
         assert_eq!(folded("  IT Essentials "), "it essentials");
+        for name in ["ΟΔΟΣ", "οδος", "Οδοσ"] {
+            assert_eq!(folded(name), "οδοσ");
+            assert_eq!(words(name).collect::<Vec<_>>(), ["οδοσ"]);
+        }
     }
 }

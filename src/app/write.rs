@@ -1,8 +1,9 @@
 //! The one way in which a policy is written: document, revision, references and audit entry in one batch.
 
 use super::records::{RevisionRecord, policy_key, read, tables};
-use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, error::invalid, etag, referrers};
+use super::{App, Caller, DOCUMENT_MAX_BYTES, Error, audit, etag, referrers};
 use crate::pb::c1::api::policy::v1::Policy;
+use crate::policy::{Path, Report, Warning, c1};
 use crate::store::table::Key;
 use crate::store::{self, Batch};
 use bytes::Bytes;
@@ -22,10 +23,19 @@ impl Current {
     }
 }
 
+/// What the checks of a policy that may be written leave.
+pub(super) struct Checked {
+    /// The policy, encoded.
+    pub(super) document: Bytes,
+    pub(super) warnings: Vec<Warning>,
+}
+
 /// What one write does.
 pub(super) struct PolicyWrite<'a> {
     pub(super) old: Option<&'a Current>,
     pub(super) new: &'a Policy,
+    /// `new`, encoded.
+    pub(super) document: Bytes,
     /// The paths of the update mask; empty for writes without one.
     pub(super) mask: Vec<String>,
     /// The number of the revision whose document is written again.
@@ -64,23 +74,38 @@ impl App {
         current.ok_or_else(|| Error::NotFound { id: id.to_owned() })
     }
 
-    /// Adds a write to `batch`, under the condition that nobody wrote the policy in between. Returns its etag.
+    /// Checks all of `new`, which replaces `old`, and adds to `batch` the conditions under which what was found holds.
     ///
     /// # Errors
-    /// A document over [`DOCUMENT_MAX_BYTES`] is a violation.
-    pub(super) fn write(
+    /// [`Error::Invalid`] with every violation: of the document, of its references, of its scope and of its size, in this
+    /// order.
+    pub(super) async fn check(
         &self,
         batch: &mut Batch,
-        caller: &Caller,
-        write: PolicyWrite<'_>,
-    ) -> Result<String, Error> {
-        let PolicyWrite { old, new, mask, restores } = write;
+        old: Option<&Policy>,
+        new: &Policy,
+    ) -> Result<Checked, Error> {
+        let mut report = Report::default();
+        let root = Path::ROOT;
+        c1::compile_into(&mut report, new, self.surroundings(old.map(|old| old.id.as_str())));
+        self.check_references(&mut report, batch, old, new).await?;
+        // A scope is given when a policy is created and never changes.
+        if old.is_some_and(|old| old.scope != new.scope) {
+            let message = "the scope of a policy cannot change; create another policy";
+            report.refuse(&root.field("scope"), "SCOPE_IMMUTABLE", message);
+        }
         let document = Bytes::from(new.encode_to_vec());
         if document.len() > DOCUMENT_MAX_BYTES {
             let message =
                 format!("{} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes", document.len());
-            return Err(invalid("", "DOCUMENT_TOO_LARGE", message));
+            report.refuse(&root, "DOCUMENT_TOO_LARGE", message);
         }
+        Ok(Checked { document, warnings: report.finish()? })
+    }
+
+    /// Adds a write to `batch`, under the condition that nobody wrote the policy in between. Returns its etag.
+    pub(super) fn write(&self, batch: &mut Batch, caller: &Caller, write: PolicyWrite<'_>) -> String {
+        let PolicyWrite { old, new, document, mask, restores } = write;
         let number = old.map_or(0, |old| old.record.number) + 1;
         let etag = etag(number, &document);
         let time = new.deleted_at.or(new.updated_at);
@@ -102,7 +127,7 @@ impl App {
             batch.put(key, record.encode_to_vec());
         }
         referrers::write(batch, old.map(|old| &old.policy), new);
-        Ok(etag)
+        etag
     }
 
     /// Commits what a caller asked for, as [`App::commit`]. For one who only wants to know whether it would work, the store

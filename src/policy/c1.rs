@@ -68,15 +68,21 @@ pub struct Compiled {
 /// All violations together, each at its path.
 pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Violations> {
     let mut report = Report::default();
+    let workflow = compile_into(&mut report, policy, around);
+    Ok(Compiled { warnings: report.finish()?, workflow })
+}
+
+/// As [`compile`], into a report that others add to. The workflow counts only if nothing was refused.
+pub fn compile_into(report: &mut Report, policy: &Policy, around: Surroundings<'_>) -> Workflow {
     let root = Path::ROOT;
-    check_texts(&mut report, policy);
-    check_type(&mut report, policy);
-    annotations::check(&mut report, &root.field("annotations"), &policy.annotations);
-    scope::check(&mut report, &root.field("scope"), policy.scope.as_ref());
-    let baseline = compile_baseline(&mut report, policy, around);
-    let sequences = steps::compile_sequences(&mut report, &root.field("policySteps"), policy, around);
-    let routes = rules::compile(&mut report, &root.field("rules"), policy, around);
-    let afterwards = compile_post_actions(&mut report, policy);
+    check_texts(report, policy);
+    check_type(report, policy);
+    annotations::check(report, &root.field("annotations"), &policy.annotations);
+    scope::check(report, &root.field("scope"), policy.scope.as_ref());
+    let baseline = compile_baseline(report, policy, around);
+    let sequences = steps::compile_sequences(report, &root.field("policySteps"), policy, around);
+    let routes = rules::compile(report, &root.field("rules"), policy, around);
+    let afterwards = compile_post_actions(report, policy);
     #[allow(deprecated, reason = "whoever still sets the field should know")]
     if policy.reassign_tasks_to_delegates {
         let path = root.field("reassignTasksToDelegates");
@@ -86,10 +92,10 @@ pub fn compile(policy: &Policy, around: Surroundings<'_>) -> Result<Compiled, Vi
             "this field has no effect any more; use allowDelegation of an approval",
         );
     }
-    references::check(&mut report, policy);
+    references::check(report, policy);
     let workflow = Workflow { routes, baseline, sequences, afterwards, ..Workflow::default() };
-    rules::check_unreached(&mut report, &root.field("policySteps"), &workflow);
-    Ok(Compiled { warnings: report.finish()?, workflow })
+    rules::check_unreached(report, &root.field("policySteps"), &workflow);
+    workflow
 }
 
 /// The policy's type; `Unspecified` also for a number that no type has.
@@ -126,8 +132,15 @@ fn check_length(report: &mut Report, path: &Path<'_>, text: &str, max_bytes: usi
     }
 }
 
+/// Refuses empty ids in a list of ids.
+fn check_ids(report: &mut Report, path: &Path<'_>, ids: &[String]) {
+    for (n, _) in ids.iter().enumerate().filter(|(_, id)| id.is_empty()) {
+        report.refuse(&path.index(n), "ID_EMPTY", "an id cannot be empty");
+    }
+}
+
 /// The value of an enum. A number that the enum does not have is refused and counts as its zero.
-fn enum_value<E: TryFrom<i32> + Default>(report: &mut Report, path: &Path<'_>, number: i32) -> E {
+pub fn enum_value<E: TryFrom<i32> + Default>(report: &mut Report, path: &Path<'_>, number: i32) -> E {
     E::try_from(number).unwrap_or_else(|_| {
         report.refuse(path, "ENUM_VALUE_UNKNOWN", format!("{number} is not a value of this enum"));
         E::default()

@@ -88,8 +88,20 @@ impl Report {
 
     /// Notes a reason to refuse the document, for a path that is text already.
     pub fn refuse_at(&mut self, path: String, code: &'static str, message: impl Into<String>) {
+        self.add(Violation { path, span: None, code, message: message.into() });
+    }
+
+    /// What was checked; if it was refused, that is noted, and its default stands in for it.
+    pub fn value_or_default<T: Default>(&mut self, checked: Result<T, Violation>) -> T {
+        checked.unwrap_or_else(|violation| {
+            self.add(violation);
+            T::default()
+        })
+    }
+
+    fn add(&mut self, violation: Violation) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { path, span: None, code, message: message.into() });
+            self.violations.push(violation);
         } else {
             self.left_out += 1;
         }

@@ -1,7 +1,7 @@
 //! Create: a new policy, checked and stored.
 
 use crate::app::replay::{Replay, Replayed};
-use crate::app::write::PolicyWrite;
+use crate::app::write::{Checked, PolicyWrite};
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error};
 use crate::pb::c1::api::policy::v1::{CreatePolicyRequest, CreatePolicyResponse, Policy};
 use crate::policy::c1;
@@ -20,9 +20,7 @@ impl App {
         let replay = Replay::of(caller, &request)?;
         let mut policy = document(request);
         // Once: what is added to the document would not be missing, nor warned of, at the next attempt.
-        let mut warnings = c1::prepare(&mut policy);
-        warnings.extend(c1::compile(&policy, self.surroundings(None))?.warnings);
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let added = c1::prepare(&mut policy);
         for _ in 0..ATTEMPTS_MAX {
             let before = match &replay {
                 None => None,
@@ -31,14 +29,15 @@ impl App {
                     Replayed::Nothing(before) => before,
                 },
             };
-            let mut batch = Batch::new();
-            self.check_references(&mut batch, None, &policy).await?;
             self.stamp(&mut policy);
+            let mut batch = Batch::new();
+            let Checked { document, warnings } = self.check(&mut batch, None, &policy).await?;
+            let warnings: Vec<String> = added.iter().chain(&warnings).map(ToString::to_string).collect();
             let etag = self.write(
                 &mut batch,
                 caller,
-                PolicyWrite { old: None, new: &policy, mask: Vec::new(), restores: None },
-            )?;
+                PolicyWrite { old: None, new: &policy, document, mask: Vec::new(), restores: None },
+            );
             if let Some(replay) = &replay {
                 self.remember(&mut batch, replay, before, &policy, &warnings);
             }

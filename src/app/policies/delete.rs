@@ -6,6 +6,8 @@ use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, REFERRERS_LISTED_MAX,
 use crate::pb::c1::api::policy::v1::{DeletePolicyRequest, DeletePolicyResponse, Policy};
 use crate::store::table::Key;
 use crate::store::{Batch, Direction};
+use bytes::Bytes;
+use prost::Message;
 
 impl App {
     /// Marks a policy as deleted.
@@ -32,11 +34,12 @@ impl App {
             let new = Policy { deleted_at: Some(self.clock.now()), ..old.policy.clone() };
             let mut batch = Batch::new();
             batch.require_range_empty(referrers);
+            let document = Bytes::from(new.encode_to_vec());
             self.write(
                 &mut batch,
                 caller,
-                PolicyWrite { old: Some(&old), new: &new, mask: Vec::new(), restores: None },
-            )?;
+                PolicyWrite { old: Some(&old), new: &new, document, mask: Vec::new(), restores: None },
+            );
             if self.commit_policy(caller, batch, &new).await?.is_some() {
                 return Ok(DeletePolicyResponse {}.into());
             }

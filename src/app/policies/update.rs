@@ -1,13 +1,16 @@
 //! Update: part of a policy, chosen by a field mask; the whole result is checked as a new policy would be.
 
-use crate::app::write::{Current, PolicyWrite};
+use crate::app::write::{Checked, Current, PolicyWrite};
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, error::invalid, etag};
-use crate::pb::c1::api::policy::v1::{Policy, PolicyScope, UpdatePolicyRequest, UpdatePolicyResponse};
-use crate::policy::c1;
+use crate::pb::c1::api::policy::v1::{Policy, UpdatePolicyRequest, UpdatePolicyResponse};
+use crate::policy::{Path, Report, c1};
 use crate::store::Batch;
-use crate::wire::mask::{Mask, MaskError, merge};
+use crate::wire::mask::{MASK_PATHS_MAX_COUNT, Mask, MaskReason, merge};
 use prost::Message;
 use std::collections::BTreeMap;
+
+/// The most bytes of all paths of a mask: it is kept with the revision, beside a document that may be as large as one may be.
+const MASK_MAX_BYTES: usize = 8 * 1024;
 
 impl App {
     /// Writes the masked fields. Without a mask, the fields that are populated (AIP-134).
@@ -28,15 +31,15 @@ impl App {
             let old = self.live(&sent.id).await?;
             etag::require(caller.if_match.as_deref(), &sent.id, &old.etag())?;
             let mut new = self.merged(&mask, &old, &sent, &patch)?;
-            require_same_scope(old.policy.scope.as_ref(), new.scope.as_ref())?;
+            let added = c1::prepare(&mut new);
             let mut batch = Batch::new();
-            let mut warnings = c1::prepare(&mut new);
-            warnings.extend(c1::compile(&new, self.surroundings(Some(&sent.id)))?.warnings);
-            self.check_references(&mut batch, Some(&old.policy), &new).await?;
-            let write = PolicyWrite { old: Some(&old), new: &new, mask: mask.paths(), restores: None };
-            let etag = self.write(&mut batch, caller, write)?;
+            let Checked { document, warnings } = self.check(&mut batch, Some(&old.policy), &new).await?;
+            let write =
+                PolicyWrite { old: Some(&old), new: &new, document, mask: mask.paths(), restores: None };
+            let etag = self.write(&mut batch, caller, write);
             if self.commit_policy(caller, batch, &new).await?.is_some() {
-                let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                let mut warnings: Vec<String> =
+                    added.iter().chain(&warnings).map(ToString::to_string).collect();
                 if caller.validate_only {
                     warnings.extend(Box::pin(self.analysis_warnings(&new)).await?);
                 }
@@ -52,13 +55,39 @@ impl App {
 
     fn mask(&self, paths: Vec<String>, patch: &[u8]) -> Result<Mask, Error> {
         // An empty path comes of an empty text in JSON, which stands for no mask at all.
-        let mut paths = paths.iter().map(String::as_str).filter(|path| !path.is_empty()).peekable();
-        if paths.peek().is_none() {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).filter(|path| !path.is_empty()).collect();
+        if paths.is_empty() {
             return Mask::populated(&self.policy_type, patch)
                 .map_err(|error| Error::Internal(error.to_string()));
         }
-        let refuse = |error: MaskError| invalid("updateMask", error.reason.code(), error.to_string());
-        Mask::parse(&self.policy_type, paths).map_err(refuse)
+        let bytes: usize = paths.iter().map(|path| path.len()).sum();
+        match Mask::parse(&self.policy_type, paths.iter().copied()) {
+            Ok(mask) if bytes <= MASK_MAX_BYTES => Ok(mask),
+            _ => Err(self.mask_faults(&paths, bytes)),
+        }
+    }
+
+    /// Everything that is wrong with a mask; parsing it as a whole stops at the first path that is.
+    fn mask_faults(&self, paths: &[&str], bytes: usize) -> Error {
+        let root = Path::ROOT;
+        let at = root.field("updateMask");
+        let mut report = Report::default();
+        for path in paths.iter().take(MASK_PATHS_MAX_COUNT) {
+            if let Err(error) = Mask::parse(&self.policy_type, [*path]) {
+                report.refuse(&at, error.reason.code(), error.to_string());
+            }
+        }
+        if paths.len() > MASK_PATHS_MAX_COUNT {
+            let message = format!("{} paths; the limit is {MASK_PATHS_MAX_COUNT}", paths.len());
+            report.refuse(&at, MaskReason::TooLong.code(), message);
+        } else if bytes > MASK_MAX_BYTES {
+            let message = format!("{bytes} bytes of paths; the limit is {MASK_MAX_BYTES} bytes");
+            report.refuse(&at, MaskReason::TooLong.code(), message);
+        }
+        match report.finish() {
+            Err(violations) => violations.into(),
+            Ok(_) => Error::Internal("a mask was refused of which every path is right".to_owned()),
+        }
     }
 
     /// The policy with the masked fields taken from what was sent, and everything that only the service sets as it was.
@@ -88,15 +117,4 @@ fn annotations(
     let all = mask.contains("annotations");
     let masked = sent.iter().filter(|(key, _)| all || mask.contains(&format!("annotations.`{key}`")));
     c1::merge_annotations(kept, &masked.map(|(key, value)| (key.clone(), value.clone())).collect())
-}
-
-/// A scope is given when a policy is created and never changes.
-pub(in crate::app) fn require_same_scope(
-    old: Option<&PolicyScope>,
-    new: Option<&PolicyScope>,
-) -> Result<(), Error> {
-    if old == new {
-        return Ok(());
-    }
-    Err(invalid("scope", "SCOPE_IMMUTABLE", "the scope of a policy cannot change; create another policy"))
 }

@@ -1,16 +1,13 @@
 //! Rollback: an old document as a new revision, if it would be accepted today.
 
 use super::{Found, Kept, wanted};
-use crate::app::policies::update::require_same_scope;
 use crate::app::records::{RevisionRecord, read};
-use crate::app::write::{Current, PolicyWrite};
+use crate::app::write::{Checked, Current, PolicyWrite};
 use crate::app::{ATTEMPTS_MAX, Answer, App, Caller, Error, etag};
 use crate::pb::c1::api::policy::v1::Policy;
 use crate::pb::countersign::v1::{Revision, RollbackRequest};
 use crate::policy::c1;
 use crate::store::Batch;
-use bytes::Bytes;
-use prost::Message;
 
 impl App {
     /// Writes the document of a revision again.
@@ -46,25 +43,29 @@ impl App {
             let number = number.unwrap_or(old.record.number);
             let restored = self.kept(&old, id, Some(number)).await?.record;
             let mut new = self.restored(&old, read(&restored.document)?);
-            require_same_scope(old.policy.scope.as_ref(), new.scope.as_ref())?;
+            let added = c1::prepare(&mut new);
             let mut batch = Batch::new();
-            let mut warnings = c1::prepare(&mut new);
-            warnings.extend(c1::compile(&new, self.surroundings(Some(id)))?.warnings);
-            self.check_references(&mut batch, Some(&old.policy), &new).await?;
-            let restores = Some(number);
-            let write = PolicyWrite { old: Some(&old), new: &new, mask: Vec::new(), restores };
-            self.write(&mut batch, caller, write)?;
+            let Checked { document, warnings } = self.check(&mut batch, Some(&old.policy), &new).await?;
+            let write = PolicyWrite {
+                old: Some(&old),
+                new: &new,
+                document: document.clone(),
+                mask: Vec::new(),
+                restores: Some(number),
+            };
+            self.write(&mut batch, caller, write);
             let record = RevisionRecord {
                 number: old.record.number + 1,
                 time: new.updated_at,
                 actor: caller.actor.clone(),
                 method: caller.method.to_owned(),
-                document: Bytes::from(new.encode_to_vec()),
+                document,
                 restores: number,
                 ..RevisionRecord::default()
             };
             if self.commit_policy(caller, batch, &new).await?.is_some() {
-                let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+                let mut warnings: Vec<String> =
+                    added.iter().chain(&warnings).map(ToString::to_string).collect();
                 if caller.validate_only {
                     warnings.extend(self.analysis_warnings(&new).await?);
                 }

@@ -3,11 +3,12 @@
 use super::REFS_MAX;
 use crate::app::catalogue::Card;
 use crate::app::words::{QUERY_WORDS_MAX, folded, words};
-use crate::app::{Error, error::invalid};
 use crate::pb::c1::api::policy::v1::{
     PolicyScope, PolicyScopeObjectType as ObjectType, PolicyScopeSlot as Slot, PolicyScopeView as View,
     PolicyType, SearchPoliciesRequest,
 };
+use crate::policy::c1::enum_value;
+use crate::policy::{Path, Report};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -38,37 +39,39 @@ struct Object {
 }
 
 impl Filter {
-    /// # Errors
-    /// Filters outside the limits, or that do not go together, are violations.
-    pub(super) fn of(request: &SearchPoliciesRequest) -> Result<Filter, Error> {
+    /// Filters outside the limits, or that do not go together, are noted in `report`.
+    pub(super) fn of(report: &mut Report, request: &SearchPoliciesRequest) -> Filter {
+        let root = Path::ROOT;
         for (path, count) in
             [("refs", request.refs.len()), ("excludePolicyIds", request.exclude_policy_ids.len())]
         {
             if count > REFS_MAX {
-                return Err(invalid(path, "TOO_MANY_IDS", format!("{count} ids; the limit is {REFS_MAX}")));
+                let message = format!("{count} ids; the limit is {REFS_MAX}");
+                report.refuse(&root.field(path), "TOO_MANY_IDS", message);
             }
         }
         for (n, number) in request.policy_types.iter().enumerate() {
-            known::<PolicyType>(&format!("policyTypes[{n}]"), *number)?;
+            enum_value::<PolicyType>(report, &root.field("policyTypes").index(n), *number);
         }
         let words: BTreeSet<String> = words(&request.query).collect();
         if words.len() > QUERY_WORDS_MAX {
             let message = format!("{} words; the limit is {QUERY_WORDS_MAX}", words.len());
-            return Err(invalid("query", "QUERY_TOO_LONG", message));
+            report.refuse(&root.field("query"), "QUERY_TOO_LONG", message);
         }
-        let view = known::<View>("scopeView", request.scope_view)?;
-        let object = Object::of(request)?;
-        object.check(view)?;
-        Ok(Filter {
+        let view: View = enum_value(report, &root.field("scopeView"), request.scope_view);
+        let object = Object::of(report, request);
+        object.check(report, view);
+        let excluded = request.exclude_policy_ids.iter().take(REFS_MAX);
+        Filter {
             name: folded(&request.display_name),
             words,
             has_query: !request.query.trim().is_empty(),
             types: request.policy_types.clone(),
-            excluded: request.exclude_policy_ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect(),
+            excluded: excluded.filter_map(|id| id_of(id)).collect(),
             include_deleted: request.include_deleted,
             view: request.refs.is_empty().then_some(view),
             object,
-        })
+        }
     }
 
     /// Whether the name or the words narrow the search.
@@ -101,30 +104,33 @@ impl Filter {
 }
 
 impl Object {
-    fn of(request: &SearchPoliciesRequest) -> Result<Object, Error> {
-        Ok(Object {
-            object_type: known("scopeObjectType", request.scope_object_type)?,
+    fn of(report: &mut Report, request: &SearchPoliciesRequest) -> Object {
+        let root = Path::ROOT;
+        Object {
+            object_type: enum_value(report, &root.field("scopeObjectType"), request.scope_object_type),
             app_id: request.scope_app_id.clone(),
             app_entitlement_id: request.scope_app_entitlement_id.clone(),
-            slot: known("scopeSlot", request.scope_slot)?,
-        })
+            slot: enum_value(report, &root.field("scopeSlot"), request.scope_slot),
+        }
     }
 
-    fn check(&self, view: View) -> Result<(), Error> {
-        let named = !self.app_id.is_empty();
-        if view == View::GlobalAndObject && !named {
+    /// Refuses what is said of an object that is not named.
+    fn check(&self, report: &mut Report, view: View) {
+        if !self.app_id.is_empty() {
+            return;
+        }
+        let root = Path::ROOT;
+        let app_id = root.field("scopeAppId");
+        if view == View::GlobalAndObject {
             let message = "name the object: scopeAppId, and scopeAppEntitlementId for an entitlement";
-            return Err(invalid("scopeAppId", "SCOPE_OBJECT_REQUIRED", message));
+            report.refuse(&app_id, "SCOPE_OBJECT_REQUIRED", message);
+        } else if !self.app_entitlement_id.is_empty() {
+            report.refuse(&app_id, "SCOPE_OBJECT_REQUIRED", "an entitlement is named together with its app");
         }
-        if !self.app_entitlement_id.is_empty() && !named {
-            let message = "an entitlement is named together with its app";
-            return Err(invalid("scopeAppId", "SCOPE_OBJECT_REQUIRED", message));
-        }
-        if self.slot != Slot::Unspecified && !named {
+        if self.slot != Slot::Unspecified {
             let message = "a slot narrows one object: name its scopeAppId";
-            return Err(invalid("scopeSlot", "SCOPE_OBJECT_REQUIRED", message));
+            report.refuse(&root.field("scopeSlot"), "SCOPE_OBJECT_REQUIRED", message);
         }
-        Ok(())
     }
 
     /// Whether a scope is that of the object, in so far as the request names one.
@@ -142,8 +148,10 @@ impl Object {
     }
 }
 
-/// The enum value of a number.
-fn known<E: TryFrom<i32>>(path: &str, number: i32) -> Result<E, Error> {
-    let unknown = |_| invalid(path, "ENUM_VALUE_UNKNOWN", format!("{number} is not a value of this enum"));
-    E::try_from(number).map_err(unknown)
+/// The id that a text is, in the one spelling that ids have, as Get takes it. Any other text is that of no policy.
+pub(super) fn id_of(text: &str) -> Option<Uuid> {
+    let id = Uuid::parse_str(text).ok()?;
+    let mut spelt = Uuid::encode_buffer();
+    let spelt: &str = id.hyphenated().encode_lower(&mut spelt);
+    (spelt == text).then_some(id)
 }

@@ -4,7 +4,7 @@
 //! internal error.
 
 use super::super::{Path, Report};
-use super::{APPROVERS_MAX, Surroundings, enum_value, expression, type_of};
+use super::{APPROVERS_MAX, Surroundings, check_ids, enum_value, expression, type_of};
 use crate::expr::Environment;
 use crate::pb::c1::api::policy::v1::{
     AgentApproval, AppEntitlementReference, Approval as Given, ApprovalAgentFailureAction as FailureAction,
@@ -25,6 +25,7 @@ pub(super) fn compile(
     around: Surroundings<'_>,
 ) -> Option<Approval> {
     let escalation = compile_escalation(report, at, given, around);
+    check_ids(report, &at.field("allowedReassignees"), &given.allowed_reassignees);
     let Some(typ) = &given.typ else {
         let message = "an approval names who is asked: one of users, manager, appOwners, group, self, \
                        entitlementOwners, expression, webhook, resourceOwners, agent";
@@ -132,13 +133,6 @@ fn check_users(report: &mut Report, at: &Path<'_>, user_ids: &[String]) {
         report.refuse(&path, "APPROVERS_COUNT", message);
     }
     check_ids(report, &path, user_ids);
-}
-
-/// Refuses empty ids in a list of ids.
-fn check_ids(report: &mut Report, path: &Path<'_>, ids: &[String]) {
-    for (n, _) in ids.iter().enumerate().filter(|(_, id)| id.is_empty()) {
-        report.refuse(&path.index(n), "ID_EMPTY", "an id cannot be empty");
-    }
 }
 
 /// Compiles expressions that give approvers or provisioners, each at its index below `path`. `None` if one is faulty.
@@ -278,13 +272,19 @@ impl<'a> Fallback<'a> {
     /// The source that is tried when the arm gives nobody.
     fn compile(&self, report: &mut Report, at: &Path<'_>) -> Option<Source> {
         check_ids(report, &at.field("fallbackUserIds"), self.users);
+        let groups = at.field("fallbackGroupIds");
+        for (n, _) in self.groups.iter().enumerate().filter(|(_, group)| group.app_entitlement_id.is_empty())
+        {
+            let message = "a group is named by the id of its entitlement";
+            report.refuse(&groups.index(n).field("appEntitlementId"), "ID_EMPTY", message);
+        }
         if !self.on {
             return None;
         }
         if self.to_groups {
             if self.groups.is_empty() {
                 let message = "the fallback goes to groups, so name at least one";
-                report.refuse(&at.field("fallbackGroupIds"), "FALLBACK_GROUPS_REQUIRED", message);
+                report.refuse(&groups, "FALLBACK_GROUPS_REQUIRED", message);
             }
             let groups = self.groups.iter().map(|group| GroupRef {
                 app_id: group.app_id.clone(),
@@ -339,7 +339,7 @@ fn compile_escalation_target(
             if replace.policy_id.is_empty() {
                 report.refuse(&path, "ID_EMPTY", "name the policy that takes over");
             } else if Some(replace.policy_id.as_str()) == around.own_id {
-                report.warn(&path, "ESCALATION_TO_SELF", "the policy escalates to itself and starts again");
+                report.refuse(&path, "REFERENCE_TO_SELF", "a policy cannot take over from itself");
             }
             EscalationTarget::ReplacePolicy(replace.policy_id.clone())
         }

@@ -240,7 +240,7 @@ fn approval(dice: &mut Dice, id: &str, sources: &[usize]) -> Value {
         approval["allowDelegation"] = json!(true);
     }
     if dice.percent(55) {
-        let other = if id == FIRST && dice.percent(80) { OTHER } else { FIRST };
+        let other = if id == FIRST { OTHER } else { FIRST };
         let mut escalation = match dice.below(6) {
             0 => json!({"replacePolicy": {"policyId": other}}),
             1 => json!({"reassignToApprovers": {"approverIds": users(dice)}}),

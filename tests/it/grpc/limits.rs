@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use countersign::pb::c1::api::policy::v1::{
-    Accept, CreatePolicyRequest, Policy, PolicySteps, Rule, UpdatePolicyRequest, policy_step::Step,
-    rule::Outcome,
+    Accept, CreatePolicyRequest, DeletePolicyRequest, Policy, PolicySteps, Rule, UpdatePolicyRequest,
+    policy_step::Step, rule::Outcome,
 };
 use prost::Message as _;
+use prost_types::FieldMask;
 use tonic::Code;
 
 use super::{accept, create, get, grant, start, steps, violations};
@@ -72,12 +73,26 @@ async fn a_document_has_128_kib() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(violations(&refused), [(String::new(), "DOCUMENT_TOO_LARGE".to_owned())]);
     assert!(refused.message().contains("131073 bytes; the limit of a policy is 131072 bytes"), "{refused:?}");
+    // It is told beside what else is wrong.
+    let unnamed = CreatePolicyRequest { display_name: String::new(), ..of_size(LIMIT + 100) };
+    let refused = violations(&client.create(unnamed).await.unwrap_err());
+    let wanted = [("displayName", "DISPLAY_NAME_REQUIRED"), ("", "DOCUMENT_TOO_LARGE")];
+    assert_eq!(refused, wanted.map(|(field, reason)| (field.to_owned(), reason.to_owned())));
     // Also when an update makes it grow.
     let policy = Policy { id: made.id.clone(), description: "x".to_owned(), ..Policy::default() };
     let refused =
         client.update(UpdatePolicyRequest { policy: Some(policy), update_mask: None }).await.unwrap_err();
     assert_eq!(violations(&refused)[0].1, "DOCUMENT_TOO_LARGE");
     assert_eq!(get(&mut client, &made.id).await, made);
+    // Nor has a mask more than there is room for beside it.
+    let paths = (10..30).map(|n| format!("annotations.{}{n}", "k".repeat(900))).collect();
+    let policy = Some(Policy { id: made.id.clone(), ..Policy::default() });
+    let update_mask = Some(FieldMask { paths });
+    let refused = client.update(UpdatePolicyRequest { policy, update_mask }).await.unwrap_err();
+    assert_eq!(violations(&refused), [("updateMask".to_owned(), "MASK_TOO_LONG".to_owned())]);
+    // That it grows by the time of its end keeps nobody from deleting it.
+    client.delete(DeletePolicyRequest { id: made.id.clone() }).await.unwrap();
+    assert!(get(&mut client, &made.id).await.deleted_at.is_some());
     server.stop().await;
 }
 
