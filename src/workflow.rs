@@ -205,8 +205,8 @@ pub enum Condition {
 pub struct GuardianExpression {
     /// As written.
     pub text: String,
-    /// `None` if it does not compile.
-    pub program: Option<guardian::Program>,
+    /// What Guardian says of it when it runs, if it does not compile.
+    pub program: Result<guardian::Program, String>,
 }
 
 impl Condition {

@@ -21,6 +21,8 @@ pub use rotate::Rotated;
 use super::{Error, GuardianCode, Keys};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::policy::guardian::{Compat, Family, Lint, Refused, Said, Surroundings};
+use chrono::DateTime;
+use prost_types::Timestamp;
 
 /// What Guardian answers when its handler panics.
 const PANICKED: &str = "Internal error, please check log";
@@ -69,8 +71,9 @@ impl Doing {
 }
 
 impl Guardian {
-    fn surroundings(&self, family: Family) -> Surroundings {
-        Surroundings { compat: self.compat, lint: self.lint, family }
+    fn surroundings(&self, family: Family, now: Timestamp) -> Surroundings {
+        let now = DateTime::from_timestamp(now.seconds, u32::try_from(now.nanos).unwrap_or(0));
+        Surroundings { compat: self.compat, lint: self.lint, family, now, without_database: false }
     }
 
     fn is_strict(&self) -> bool {

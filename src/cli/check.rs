@@ -15,6 +15,7 @@ pub(super) mod tree;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 use super::remote::{self, Remote};
 use super::terminal::printable;
@@ -69,8 +70,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let around =
-        Surroundings { compat: args.guardian_compat, lint: args.guardian_lint, family: Family::default() };
+    let around = Surroundings {
+        compat: args.guardian_compat,
+        lint: args.guardian_lint,
+        family: Family::default(),
+        now: Some(SystemTime::now().into()),
+        ..Surroundings::default()
+    };
     let invariants = args.invariants.as_deref().map(analysis::read).transpose().map_err(Failure::usage)?;
     let dialects = Dialects::new(args.dialect, args.empty_approvers, around, false);
     let mut dialects = dialects.map_err(Failure::usage)?;

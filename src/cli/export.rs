@@ -3,7 +3,7 @@
 
 mod layout;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -21,10 +21,11 @@ use super::terminal::printable;
 use crate::gateway::Style;
 use crate::pb;
 use crate::pb::c1::api::policy::v1::{GetPolicyRequest, Policy as C1Policy, policies_client::PoliciesClient};
+use crate::pb::countersign::v1::revision::Document;
+use crate::pb::countersign::v1::revisions_client::RevisionsClient;
+use crate::pb::countersign::v1::{GetRevisionRequest, PolicyDialect};
+use crate::pb::gotocompany::guardian::v1beta1::ListPoliciesRequest;
 use crate::pb::gotocompany::guardian::v1beta1::guardian_service_client::GuardianServiceClient;
-use crate::pb::gotocompany::guardian::v1beta1::{
-    GetPolicyRequest as GetGuardianPolicy, ListPoliciesRequest, Policy as GuardianPolicy,
-};
 use crate::pb::json::Kind;
 use crate::policy::guardian::secrets;
 use crate::wire::json::{self, Names};
@@ -109,34 +110,20 @@ fn lay_out(layout: Layout, policy: &Exported) -> Result<String, Failure> {
 
 /// The latest version of each policy, in the order of their ids.
 fn guardian(remote: &Remote, ids: &[String]) -> Result<Vec<Exported>, Failure> {
-    let client = GuardianServiceClient::new(remote.service());
-    let mut client = client.max_decoding_message_size(ANSWER_MAX_BYTES);
-    let mut latest: BTreeMap<String, GuardianPolicy> = BTreeMap::new();
-    for id in ids {
-        let answer = remote.call(client.get_policy(GetGuardianPolicy { id: id.clone(), version: 0 }));
-        let policy = answer.map_err(|status| unread(id, &status))?.policy.unwrap_or_default();
-        latest.insert(id.clone(), policy);
-    }
-    let mut offset = 0;
-    while ids.is_empty() {
-        let request = ListPoliciesRequest { size: PAGE, offset, ..ListPoliciesRequest::default() };
-        let page = remote.call(client.list_policies(request));
-        let page =
-            page.map_err(|status| Failure::failed(format!("the list: {}", refusal(&status))))?.policies;
-        let length = u32::try_from(page.len()).unwrap_or(u32::MAX);
-        for policy in page {
-            let newer = latest.get(&policy.id).is_none_or(|seen| seen.version < policy.version);
-            if newer {
-                latest.insert(policy.id.clone(), policy);
-            }
-        }
-        if length < PAGE {
-            break;
-        }
-        offset = offset.saturating_add(length);
-    }
+    let wanted = if ids.is_empty() { guardian_ids(remote)? } else { ids.iter().cloned().collect() };
+    // As revisions, since Guardian's own calls may drop what an import would then take away.
+    let mut client = RevisionsClient::new(remote.service()).max_decoding_message_size(ANSWER_MAX_BYTES);
     let mut exported = Vec::new();
-    for (id, mut policy) in latest {
+    for id in wanted {
+        let request = GetRevisionRequest {
+            policy_id: id.clone(),
+            revision: "latest".to_owned(),
+            dialect: PolicyDialect::Guardian.into(),
+        };
+        let answer = remote.call(client.get(request)).map_err(|status| unread(&id, &status))?;
+        let Some(Document::Guardian(mut policy)) = answer.document else {
+            return Err(Failure::failed(format!("policy {}: the answer has no document", printable(&id))));
+        };
         (policy.version, policy.created_at, policy.updated_at) = (0, None, None);
         let left_out = secrets::left_out(&policy);
         if let Some(iam) = &mut policy.iam
@@ -156,6 +143,26 @@ fn guardian(remote: &Remote, ids: &[String]) -> Result<Vec<Exported>, Failure> {
         exported.push(Exported { id, json });
     }
     Ok(exported)
+}
+
+/// The ids of all of Guardian's policies.
+fn guardian_ids(remote: &Remote) -> Result<BTreeSet<String>, Failure> {
+    let client = GuardianServiceClient::new(remote.service());
+    let mut client = client.max_decoding_message_size(ANSWER_MAX_BYTES);
+    let mut ids = BTreeSet::new();
+    let mut offset = 0;
+    loop {
+        let request = ListPoliciesRequest { size: PAGE, offset, ..ListPoliciesRequest::default() };
+        let page = remote.call(client.list_policies(request));
+        let page =
+            page.map_err(|status| Failure::failed(format!("the list: {}", refusal(&status))))?.policies;
+        let length = u32::try_from(page.len()).unwrap_or(u32::MAX);
+        ids.extend(page.into_iter().map(|policy| policy.id));
+        if length < PAGE {
+            return Ok(ids);
+        }
+        offset = offset.saturating_add(length);
+    }
 }
 
 /// Live policies, in the order in which they were made.

@@ -37,13 +37,14 @@ use chrono::{DateTime, Utc};
 use super::diagnostic::{Code, Diagnostic, Position, Span};
 use super::evaluate::EvalCode;
 use super::limits;
+use builtins::Builtin;
 use evaluate::{Fault, Run};
 use tree::{Form, Node};
 
 pub use evaluate::{ELEMENTS_MAX, STEPS_MAX, TEXT_MAX_BYTES};
 pub use pattern::Pattern;
 pub use quote::{quoted, quoted_by_time};
-pub use shape::Place;
+pub use shape::{Place, ResultKind};
 pub use value::{Key, List, Map, Moment, TooLarge, VALUE_MAX_LEVELS, VALUE_MAX_WEIGHT, Value};
 
 /// A compiled expression. Cheap to clone; may be shared between threads.
@@ -58,6 +59,9 @@ struct Inner {
     levels: usize,
     parameters: Vec<Parameter>,
     warnings: Vec<Diagnostic>,
+    kind: Option<ResultKind>,
+    /// Whether `now` is in it.
+    asks_for_the_time: bool,
 }
 
 /// A parameter that a program asks for.
@@ -162,6 +166,12 @@ fn placed(text: &str, message: &str, start: Option<Position>) -> String {
     format!("{message} ({}:{})\n | {line}{pointer}", start.line, start.column)
 }
 
+/// A number as Go's `%v` prints it.
+#[must_use]
+pub fn number_as_go_shows_it(number: f64) -> String {
+    text::shown(&Value::Float(number), usize::MAX).unwrap_or_default()
+}
+
 const NOT_FOUND: &str = "parameter not found: ";
 
 /// Checks an expression for its place.
@@ -179,12 +189,14 @@ pub fn compile(place: Place, text: &str) -> Result<Program, Vec<Diagnostic>> {
 
 fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Program, Vec<Diagnostic>> {
     let mut code = parse::parse(text, tokens).map_err(|fault| vec![fault])?;
-    let warnings = shape::check(text, place, &mut code);
+    let (warnings, shape) = shape::check(text, place, &mut code);
     let faults = check::check(text, &mut code);
     if !faults.is_empty() {
         return Err(faults);
     }
     fold::optimise(text, &mut code).map_err(|fault| vec![fault])?;
+    let kind = shape::kind(shape, &code);
+    let asks_for_the_time = asks_for_the_time(&mut code);
     let mut parameters = Vec::new();
     collect(&mut code, &mut Vec::new(), &mut parameters);
     if let Some(known) = place.parameters() {
@@ -203,7 +215,21 @@ fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Pro
         }
     }
     let levels = code.levels();
-    Ok(Program(Arc::new(Inner { text: text.to_owned(), place, code, levels, parameters, warnings })))
+    let text = text.to_owned();
+    Ok(Program(Arc::new(Inner { text, place, code, levels, parameters, warnings, kind, asks_for_the_time })))
+}
+
+/// Whether the program names `now`, which nothing else can be called.
+fn asks_for_the_time(node: &mut Node) -> bool {
+    let mut found = match &mut node.form {
+        Form::Name(name) => **name == *Builtin::Now.name(),
+        Form::Builtin(call) => {
+            call.builtin == Builtin::Now || call.map.as_mut().is_some_and(|map| asks_for_the_time(map))
+        }
+        _ => false,
+    };
+    node.each_child(&mut |child| found = found || asks_for_the_time(child));
+    found
 }
 
 /// The texts that begin with `$`, whether they are names, properties or literals: Guardian takes all of them for parameters.
@@ -270,11 +296,42 @@ impl Program {
         &self.0.warnings
     }
 
+    /// What kind of value it gives, as far as that is the same whatever the parameters are: one of this kind, nil, or none because
+    /// it fails.
+    #[must_use]
+    pub fn kind(&self) -> Option<ResultKind> {
+        self.0.kind
+    }
+
+    /// Whether its value may depend on what `now()` gives.
+    #[must_use]
+    pub fn asks_for_the_time(&self) -> bool {
+        self.0.asks_for_the_time
+    }
+
+    /// What is wrong with it where there is no `$split`.
+    #[must_use]
+    pub fn fault_without_split(&self) -> Option<Diagnostic> {
+        let split = self.0.parameters.iter().find(|parameter| parameter.name == "split")?;
+        let message = format!("{NOT_FOUND}{}", split.name);
+        Some(Diagnostic::new(&self.0.text, Code::UndeclaredVariable, split.span, message))
+    }
+
     /// The value for these parameters.
     ///
     /// # Errors
     /// `NotFound` for a parameter that there is not; see `EvalCode` for the others. Never panics.
     pub fn evaluate(&self, parameters: &Parameters) -> Result<Value, EvalError> {
+        self.evaluate_counting(parameters).0
+    }
+
+    /// As [`Program::evaluate`], and how many steps that took: at most little more than [`STEPS_MAX`].
+    pub fn evaluate_counting(&self, parameters: &Parameters) -> (Result<Value, EvalError>, usize) {
+        let mut steps = 0;
+        (self.evaluate_into(parameters, &mut steps), steps)
+    }
+
+    fn evaluate_into(&self, parameters: &Parameters, steps: &mut usize) -> Result<Value, EvalError> {
         let Inner { text, code, levels, .. } = &*self.0;
         let mut values = BTreeMap::new();
         for parameter in &self.0.parameters {
@@ -286,7 +343,12 @@ impl Program {
             };
             values.insert(key, value.clone());
         }
-        let outcome = limits::with_room(*levels, || Run::new(values, parameters.now).evaluate(code));
+        let outcome = limits::with_room(*levels, || {
+            let mut run = Run::new(values, parameters.now);
+            let outcome = run.evaluate(code);
+            *steps = run.steps();
+            outcome
+        });
         let no_room = || Err(Fault::new(EvalCode::Internal, "there is no memory to evaluate it".to_owned()));
         outcome.unwrap_or_else(no_room).map_err(|fault| EvalError::new(text, fault))
     }

@@ -24,6 +24,7 @@ mod tags;
 use super::{Violations, Warning};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
 use crate::workflow::Workflow;
+use chrono::{DateTime, Utc};
 use findings::Findings;
 use std::fmt;
 use std::str::FromStr;
@@ -39,8 +40,9 @@ pub const REQUIREMENTS_MAX: usize = 128;
 
 /// The most references to other policies in the requirements of one policy; each is followed when it is stored.
 pub const REFERENCES_MAX: usize = 64;
-/// The most approvers in one policy that are evaluated when it is stored: each may cost the whole budget of an evaluation.
-pub const EARLY_APPROVERS_MAX: u32 = 16;
+/// The most that the expressions of one policy may cost that are evaluated when it is stored, in steps of an evaluation: that
+/// of sixteen which use up their own budgets, or of very many ordinary ones.
+pub const EARLY_STEPS_MAX: usize = 16 * crate::expr::guardian::STEPS_MAX;
 
 /// Whether faults of Guardian's are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -80,6 +82,10 @@ pub struct Surroundings {
     pub compat: Compat,
     pub lint: Lint,
     pub family: Family,
+    /// What time it is. `None` where that decides nothing: then no expression that asks for it is evaluated.
+    pub now: Option<DateTime<Utc>>,
+    /// Whether Guardian would leave its database alone, as in the dry run of a create: then that has nothing to say.
+    pub without_database: bool,
 }
 
 /// A document that has no fault.

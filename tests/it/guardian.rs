@@ -93,6 +93,6 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    both: versions, errors, validation, requirements, iam, approvers, list, dry_run, secrets, rest, validate_only, revisions;
+    both: versions, errors, order, validation, requirements, iam, approvers, list, dry_run, secrets, rest, validate_only, revisions;
     others: no_key [("secrets-keys", "none")], lint_warn [], lint_deny [("guardian-lint", "deny")]
 }

@@ -56,6 +56,15 @@ fn names_are_checked_by_place() {
 }
 
 #[test]
+fn kinds_of_results_are_known_where_they_are_certain() {
+    table("kinds.tsv", 2, |cells| {
+        let program = compile(place_named(&cells[0]), &cells[1]).unwrap();
+        let kind = program.kind().map_or("anything".to_owned(), |kind| format!("{kind:?}"));
+        format!("{kind}{}", if program.asks_for_the_time() { " by the time" } else { "" })
+    });
+}
+
+#[test]
 fn results_mean_what_guardian_makes_of_them() {
     let parameters = &parameter_sets()["none"];
     table("results.tsv", 1, |cells| {
@@ -88,6 +97,7 @@ fn only_texts_with_a_marker_are_expressions_in_some_places() {
         (Place::SourceRequest, "https://example.com", false),
         (Place::SourceValue, "$response.body", true),
         (Place::SourceValue, "plain", false),
+        (Place::StaticValue, "$response.body", true),
         (Place::IamSchema, "$appeal", false),
         (Place::LabelValue, "$policy.id", true),
         (Place::LabelValue, "gold", false),

@@ -57,7 +57,13 @@ async fn a_second_import_of_guardian_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guardian_goes_round_and_keeps_its_secrets() {
-    let server = server(&[]).await;
+    for compat in ["default", "strict"] {
+        goes_round(compat).await;
+    }
+}
+
+async fn goes_round(compat: &str) {
+    let server = server(&[("guardian-compat", compat)]).await;
     done(&server, &["import", "guardian", "guardian.yaml"]).await;
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

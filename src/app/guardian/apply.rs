@@ -21,7 +21,7 @@ impl App {
         dry_run: bool,
         family: Family,
     ) -> Result<(Document, Vec<String>), Error> {
-        let around = self.guardian.surroundings(family);
+        let around = self.guardian.surroundings(family, self.clock.now());
         let id = sent.policy.id.clone();
         for _ in 0..ATTEMPTS_MAX {
             let missing = || Error::NoSuchVersion { id: id.clone(), version: 0 };

@@ -3,7 +3,7 @@
 use super::{Document, Doing};
 use crate::app::{Answer, App, Caller, Error};
 use crate::pb::gotocompany::guardian::v1beta1::{CreatePolicyRequest, CreatePolicyResponse};
-use crate::policy::guardian::{self, Family};
+use crate::policy::guardian::{self, Family, Surroundings};
 
 impl App {
     /// Stores a new policy.
@@ -42,7 +42,8 @@ impl App {
         dry_run: bool,
         family: Family,
     ) -> Result<(Document, Vec<String>), Error> {
-        let around = self.guardian.surroundings(family);
+        let around = self.guardian.surroundings(family, self.clock.now());
+        let around = Surroundings { without_database: dry_run, ..around };
         document.policy.version = 1;
         guardian::prepare(&mut document.policy, around);
         let warnings = self.guardian_check(caller, Doing::Create, &document.policy, around).await?;

@@ -105,7 +105,8 @@ impl App {
         secrets::open(&mut policy, |place, sealed| keys.open(&aad(id, place), sealed), || Error::Damaged)?;
         // Only the older family says who made a version.
         let of_older = !record.created_by.is_empty();
-        let around = self.guardian.surroundings(if of_older { Family::Raystack } else { Family::Goto });
+        let family = if of_older { Family::Raystack } else { Family::Goto };
+        let around = self.guardian.surroundings(family, self.clock.now());
         guardian::prepare(&mut policy, around);
         policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
         (policy.created_at, policy.updated_at) = (None, None);

@@ -61,7 +61,7 @@ impl App {
         dry_run: bool,
         family: Family,
     ) -> Result<(Document, Vec<String>), Error> {
-        let around = self.guardian.surroundings(family);
+        let around = self.guardian.surroundings(family, self.clock.now());
         guardian::prepare(&mut document.policy, around);
         let warnings = self.guardian_check(caller, Doing::Update, &document.policy, around).await?;
         let id = document.policy.id.clone();

@@ -216,7 +216,7 @@ impl App {
     /// Guardian's policies are only looked at: what it finds out too late shows in the trace.
     fn lenient(&self) -> guardian::Surroundings {
         let compat = guardian::Compat::Default;
-        guardian::Surroundings { compat, lint: Lint::Warn, family: Family::Goto }
+        guardian::Surroundings { compat, lint: Lint::Warn, family: Family::Goto, ..Default::default() }
     }
 
     fn appeal(

@@ -209,6 +209,13 @@ impl Builtin {
         if fits { Ok(result) } else { Err(complaint) }
     }
 
+    /// The type of what it gives whatever its arguments are, for those that are no predicates.
+    pub fn result(self) -> Type {
+        let signatures = self.signatures();
+        let signature = signatures.into_iter().next().map(|signature| signature.result);
+        signature.or_else(|| self.validate(&[Type::Any]).ok()).unwrap_or(Type::Any)
+    }
+
     /// Calls it on evaluated arguments.
     pub fn call(self, arguments: &[Value], run: &mut Run<'_>) -> Result<Value, Fault> {
         use Builtin as B;

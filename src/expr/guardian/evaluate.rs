@@ -113,6 +113,11 @@ impl<'p> Run<'p> {
         self.now
     }
 
+    /// How many steps it has taken.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Counts what is done.
     pub fn step(&mut self, steps: usize) -> Result<(), Fault> {
         self.steps = self.steps.saturating_add(steps);

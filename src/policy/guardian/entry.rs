@@ -74,26 +74,28 @@ fn compile_metadata(
     let mut sources = BTreeMap::new();
     for (key, GivenSource { r#type, value, .. }) in &given.metadata_sources {
         let at = at.key(key);
-        check_texts(findings, &at.field("value"), value.as_ref());
+        let place = if r#type == "static" { Place::StaticValue } else { Place::SourceValue };
+        check_texts(findings, &at.field("value"), place, value.as_ref());
         sources.insert(key.clone(), MetadataSource { kind: r#type.clone(), value: json(value.as_ref()) });
     }
     sources
 }
 
 /// Looks at every text in a metadata value that is an expression. As deep as the message is, which the codec bounds.
-fn check_texts(findings: &mut Findings, at: &Path<'_>, value: Option<&Value>) {
+fn check_texts(findings: &mut Findings, at: &Path<'_>, place: Place, value: Option<&Value>) {
     match value.and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StringValue(text)) if Place::SourceValue.is_expression(text) => {
-            expression::check(findings, at, Place::SourceValue, text);
+        Some(Kind::StringValue(text)) if place.is_expression(text) => {
+            // What it gives is for the answer to tell.
+            let _ = expression::check(findings, at, place, text);
         }
         Some(Kind::StructValue(object)) => {
             for Member { key, value } in &object.fields {
-                check_texts(findings, &at.key(key), value.as_ref());
+                check_texts(findings, &at.key(key), place, value.as_ref());
             }
         }
         Some(Kind::ListValue(list)) => {
             for (n, value) in list.values.iter().enumerate() {
-                check_texts(findings, &at.index(n), Some(value));
+                check_texts(findings, &at.index(n), place, Some(value));
             }
         }
         _ => {}

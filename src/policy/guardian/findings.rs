@@ -4,11 +4,14 @@
 //! noted here is Guardian's order, and decides its text.
 
 use super::super::{Path, Report, Violations, Warning};
-use super::{Compat, EARLY_APPROVERS_MAX, Lint, Refused, Said, Surroundings};
+use super::{Compat, EARLY_STEPS_MAX, Lint, Refused, Said, Surroundings};
+use crate::expr::guardian::{EvalError, Parameters, Program, Value};
 use crate::expr::{Diagnostic, Severity};
 
 /// What stands before every text of its validation.
 const VALIDATION: &str = "policy validation: ";
+/// What beginning an evaluation costs, in steps.
+const EVALUATION_STEPS: usize = 100;
 
 /// How Guardian words one fault.
 #[derive(Debug)]
@@ -30,13 +33,13 @@ pub(super) struct Findings {
     around: Surroundings,
     report: Report,
     wordings: Vec<Wording>,
-    /// How many expressions have been evaluated.
-    evaluated: u32,
+    /// What the evaluations have cost so far, in steps.
+    spent: usize,
 }
 
 impl Findings {
     pub(super) fn new(around: Surroundings) -> Findings {
-        Findings { around, report: Report::default(), wordings: Vec::new(), evaluated: 0 }
+        Findings { around, report: Report::default(), wordings: Vec::new(), spent: 0 }
     }
 
     pub(super) fn around(&self) -> Surroundings {
@@ -47,10 +50,19 @@ impl Findings {
         self.around.compat == Compat::Strict
     }
 
-    /// Whether one more expression may be evaluated: a document is bounded in what its checks cost, too.
-    pub(super) fn may_evaluate(&mut self) -> bool {
-        self.evaluated += 1;
-        self.evaluated <= EARLY_APPROVERS_MAX
+    /// Evaluates one more expression. `None` once those before it have cost too much: a document is bounded in what its checks
+    /// cost, too.
+    pub(super) fn evaluate(
+        &mut self,
+        program: &Program,
+        parameters: &Parameters,
+    ) -> Option<Result<Value, EvalError>> {
+        if self.spent > EARLY_STEPS_MAX {
+            return None;
+        }
+        let (outcome, steps) = program.evaluate_counting(parameters);
+        self.spent = self.spent.saturating_add(steps).saturating_add(EVALUATION_STEPS);
+        Some(outcome)
     }
 
     /// A fault that Guardian refuses, too.

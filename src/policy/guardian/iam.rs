@@ -7,6 +7,7 @@ use super::super::Path;
 use super::findings::{Findings, Wording};
 use super::tags::is_url;
 use super::{Family, Surroundings};
+use crate::expr::guardian as language;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy::Iam};
 use crate::pb::json::{Entry, Kind, Struct, Value};
 
@@ -226,7 +227,7 @@ fn as_text(value: &Value, place: &str, faults: &mut Vec<String>) -> Option<Strin
         Kind::NullValue(_) => None,
         other => {
             let shown = match other {
-                Kind::NumberValue(number) => number.to_string(),
+                Kind::NumberValue(number) => language::number_as_go_shows_it(*number),
                 Kind::BoolValue(truth) => truth.to_string(),
                 // Whatever it is, it may be a secret in the wrong place.
                 _ => "...".to_owned(),

@@ -224,7 +224,8 @@ fn check_resource(findings: &mut Findings, at: &Path<'_>, key: &str, resource: &
     }
 }
 
-/// What Guardian's validator takes for a URL: Go can parse it as a request URI, and it has a scheme.
+/// What Guardian's validator takes for a URL: Go can parse it as a request URI, and it has a scheme. As Go 1.20 parses, which
+/// looks at no address in brackets closer than that the bracket is closed.
 pub(super) fn is_url(text: &str) -> bool {
     let text = text.split('#').next().unwrap_or_default();
     let Some((scheme, rest)) = text.split_once(':') else { return false };
@@ -234,25 +235,63 @@ pub(super) fn is_url(text: &str) -> bool {
     if !scheme || text.chars().any(|c| c.is_ascii_control()) {
         return false;
     }
-    let path = match rest.strip_prefix("//") {
-        None => rest,
-        Some(rest) => {
-            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            if !is_authority(authority) {
-                return false;
-            }
-            path
-        }
-    };
-    let path = path.split('?').next().unwrap_or_default();
-    path.split('%').skip(1).all(|escape| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
+    let rest = rest.split('?').next().unwrap_or_default();
+    if !rest.starts_with('/') {
+        // Nothing looks into what does not begin with a slash.
+        return true;
+    }
+    let Some(rest) = rest.strip_prefix("//") else { return escapes_fit(rest, |_| true) };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    is_authority(authority) && escapes_fit(path, |_| true)
 }
 
 fn is_authority(authority: &str) -> bool {
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
-    let digits = port.is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    digits && !host.chars().any(|c| matches!(c, ' ' | '^' | '`' | '{' | '}' | '|' | '\\'))
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    is_user(user) && is_host(host)
+}
+
+/// A name, or a name and a password behind a colon.
+fn is_user(user: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    user.chars().all(known) && escapes_fit(name, |_| true) && escapes_fit(password, |_| true)
+}
+
+fn is_host(host: &str) -> bool {
+    let Some(inside) = host.strip_prefix('[') else {
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        return is_number(port) && is_name(host);
+    };
+    let Some((inside, port)) = inside.rsplit_once(']') else { return false };
+    let port = if port.is_empty() { Some("") } else { port.strip_prefix(':') };
+    let (address, zone) = inside.split_at(inside.find("%25").unwrap_or(inside.len()));
+    let of_zone = |byte: u8| matches!(byte, b'%' | b' ') || is_host_byte(byte);
+    port.is_some_and(is_number) && is_name(address) && has_host_bytes(zone) && escapes_fit(zone, of_zone)
+}
+
+/// In a name, only bytes beyond ASCII are escaped, and the percent sign.
+fn is_name(name: &str) -> bool {
+    has_host_bytes(name) && escapes_fit(name, |byte| byte >= 0x80 || byte == b'%')
+}
+
+fn has_host_bytes(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x80 || byte == b'%' || is_host_byte(byte))
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"".contains(&byte)
+}
+
+fn is_number(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether each percent sign stands before two hexadecimal digits, and each byte that those are is one that `fits`.
+fn escapes_fit(text: &str, fits: impl Fn(u8) -> bool) -> bool {
+    text.split('%').skip(1).all(|escape| {
+        let digits = escape.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).is_some_and(&fits)
+    })
 }
 
 #[cfg(test)]
@@ -268,6 +307,23 @@ mod tests {
             "x:",
             "http://[::1]:80/",
             "http://a/%20",
+            "http:%zz",
+            "http:a b",
+            "http:?%zz",
+            "http://",
+            "http:///x",
+            "http://h?%zz",
+            "http://[fe80::1%25en0]/",
+            "http://[fe80::1%25%65%20x]:/",
+            "http://[::1%25e\"n]/",
+            "http://a%e4b%25/",
+            "http://ä!$&'()*+,;=<>]\"/",
+            "http://a:b:80",
+            "http://u;=&+$,!'()*~._-%20:p:q%41@h/",
+            "http://u@v@h",
+            "http://:@",
+            "http://u?@h/",
+            "http+x.y-z://h",
         ] {
             assert!(is_url(good), "{good}");
         }
@@ -282,6 +338,28 @@ mod tests {
             "http://a:b/",
             "http://a/%2",
             "http://a\n",
+            "http://[::1",
+            "http://[",
+            "http://[::1]x/",
+            "http://[::1]:8a",
+            "http://u^r@h",
+            "http://us er@h/",
+            "http://u[r@h/",
+            "http://uä@h",
+            "http://u%zz@h",
+            "http://u:p%4@h",
+            "http://u%4:1@h",
+            "http://a%20b/",
+            "http://a%41/",
+            "http://a%zz/",
+            "http://a%+1/",
+            "http://[fe80::1%en0]/",
+            "http://[fe80::1%25 e]/",
+            "http://[fe80::1%25%zz]/",
+            "http://[a%20b%25c]/",
+            "http://a|b",
+            "http:/a%zz",
+            "http:///%zz",
         ] {
             assert!(!is_url(bad), "{bad:?}");
         }

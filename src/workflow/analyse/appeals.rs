@@ -110,7 +110,7 @@ fn one_step(step: &Stage, findings: &mut Vec<Finding>) -> Option<String> {
 /// Whether the condition is truthy, if that is the same for every appeal at every time.
 pub(in crate::workflow) fn constant(condition: &Condition) -> Option<bool> {
     let Condition::Guardian(expression) = condition else { return None };
-    let program = expression.program.as_ref()?;
+    let program = expression.program.as_ref().ok()?;
     if expression.text.contains('$') || expression.text.contains("now") {
         return None;
     }

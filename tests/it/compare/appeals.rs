@@ -59,7 +59,10 @@ fn program(text: &str) -> Option<Program> {
 
 fn workflow(text: &str) -> Workflow {
     let program = program(text);
-    let condition = Condition::Guardian(GuardianExpression { text: text.to_owned(), program });
+    let condition = Condition::Guardian(GuardianExpression {
+        text: text.to_owned(),
+        program: program.ok_or_else(String::new),
+    });
     let stage = Stage {
         name: "one".to_owned(),
         when: Some(condition),

@@ -5,6 +5,7 @@ use countersign::pb::gotocompany::guardian::v1beta1 as goto;
 use countersign::pb::gotocompany::guardian::v1beta1::guardian_service_client::GuardianServiceClient;
 use goto::policy::ApprovalStep;
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 fn step(name: &str) -> ApprovalStep {
     ApprovalStep {
@@ -240,6 +241,35 @@ async fn older_family(compat: &str) {
     let mut newer = super::clients::policy("new");
     newer.steps[0].approvers = vec![approver];
     new.create_policy(goto::CreatePolicyRequest { policy: Some(newer), dry_run: true }).await.unwrap();
+
+    // It has no `$split`: an approver with it is refused, and a condition is warned of.
+    let splits = "$split($appeal.account_id, '@')[0]".to_owned();
+    policy.steps[0].approvers = vec![splits.clone()];
+    let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: true };
+    let refused = old.create_policy(create).await.unwrap_err();
+    if compat == "strict" {
+        let said = format!(
+            "failed to create policy: policy validation: validating approver \"{splits}\": evaluating expression: \
+             parameter not found: split"
+        );
+        assert_eq!((refused.code(), refused.message()), (Code::Internal, said.as_str()));
+    } else {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let request = refused.get_details_bad_request().unwrap();
+        assert_eq!(request.field_violations[0].reason, "EXPRESSION_UNDECLARED_VARIABLE");
+    }
+    policy.steps[0].approvers = vec!["owner@corp.example".to_owned()];
+    policy.steps[0].when = format!("{splits} == 'x'");
+    let create = raystack::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: true };
+    let warned = old.create_policy(create).await.unwrap();
+    let warning = warned.metadata().get("countersign-warning").unwrap().to_str().unwrap();
+    assert!(warning.starts_with("EXPRESSION_UNDECLARED_VARIABLE steps[0].when: "), "{warning}");
+    policy.steps[0].when.clear();
+    let mut newer = super::clients::policy("new");
+    newer.steps[0].approvers = vec![splits.clone()];
+    newer.steps[0].when = format!("{splits} == 'x'");
+    let accepted = new.create_policy(goto::CreatePolicyRequest { policy: Some(newer), dry_run: true });
+    assert_eq!(accepted.await.unwrap().metadata().get("countersign-warning"), None);
 
     // And it knows one provider only.
     let iam = raystack::policy::Iam { provider: "shield".to_owned(), ..Default::default() };

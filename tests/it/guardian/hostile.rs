@@ -43,6 +43,24 @@ async fn few_approvers_are_evaluated() {
     assert!(message.contains("more violations"), "{message}");
 }
 
+/// What counts is what they cost, not how many they are.
+#[test]
+fn ordinary_approvers_may_be_many() {
+    let check = |approvers: Vec<String>| {
+        let mut policy = policy("many");
+        policy.steps[0].approvers = approvers;
+        let codes =
+            |refused: guardian::Refused| refused.violations.iter().map(|one| one.code).collect::<Vec<_>>();
+        guardian::compile(&policy, Surroundings::default())
+            .map_or_else(|refused| codes(*refused), |_| Vec::new())
+    };
+    assert_eq!(check(vec!["$appeal.account_id".to_owned(); 2000]), [""; 0]);
+    let costs_a_lot = "[string(len(filter(1..60000, # % 7 == 0)))]".to_owned();
+    let codes = check(vec![costs_a_lot; 60]);
+    assert!((1..60).contains(&codes.len()), "{codes:?}");
+    assert!(codes.iter().all(|code| *code == "APPROVERS_TOO_MANY"), "{codes:?}");
+}
+
 /// The fields and reasons of the violations, or none if it is accepted.
 async fn violations(server: &Server, policy: goto::Policy) -> Vec<(String, String)> {
     let mut client = GuardianServiceClient::new(server.channel().await);

@@ -48,6 +48,33 @@ fn compiled_forms_are_as_expected() {
     }
 }
 
+/// What is accepted depends on the time of the call, so what was accepted before is not asked again when it is only read.
+#[test]
+fn approvers_are_evaluated_at_the_time_that_is_handed_in() {
+    let mut policy = super::clients::policy("rota");
+    let rota = |week: &str| format!("['a@x.co', 'b@x.co'][int((now() - date('{week}')).Hours() / 168)]");
+    let codes = |policy: &Policy, now: Option<&str>| {
+        let now = now.map(|now| now.parse().unwrap());
+        let refused = compile(policy, Surroundings { now, ..Surroundings::default() }).err();
+        let violations =
+            refused.map(|refused| refused.violations.iter().map(|one| one.code).collect::<Vec<_>>());
+        violations.unwrap_or_default()
+    };
+    policy.steps[0].approvers = vec![rota("2026-11-20")];
+    for (now, expected) in [
+        (Some("2026-11-21T00:00:00Z"), Vec::new()),
+        (Some("2026-11-30T00:00:00Z"), Vec::new()),
+        (Some("2026-12-05T00:00:00Z"), vec!["APPROVER_FAILS"]),
+        (Some("1970-01-01T00:00:00Z"), vec!["APPROVER_FAILS"]),
+        (None, Vec::new()),
+    ] {
+        assert_eq!(codes(&policy, now), expected, "{now:?}");
+    }
+    // What does not ask for the time is evaluated all the same.
+    policy.steps[0].approvers = vec!["bob".to_owned()];
+    assert_eq!(codes(&policy, None), ["APPROVER_NIL"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn examples_are_accepted_and_come_back() {
     let server = server(&[("guardian-lint", "deny")]).await;

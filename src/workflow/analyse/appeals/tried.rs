@@ -112,7 +112,7 @@ fn helpful(sequence: &Sequence, step: Option<&Stage>) -> Vec<(Vec<String>, serde
     });
     let conditions = step.and_then(|step| step.when.as_ref()).into_iter().chain(automatic);
     let programs = conditions.filter_map(|condition| match condition {
-        Condition::Guardian(expression) => expression.program.as_ref(),
+        Condition::Guardian(expression) => expression.program.as_ref().ok(),
         Condition::Cel(_) => None,
     });
     programs.flat_map(Program::helpful).filter_map(of_the_appeal).collect()
@@ -125,7 +125,7 @@ fn named_by_the_appeal(sequence: &Sequence) -> Vec<Vec<String>> {
         _ => None,
     });
     let expressions = asked.flatten().flat_map(entries).filter_map(|approver| match approver {
-        Approver::Expression(Condition::Guardian(expression)) => expression.program.as_ref(),
+        Approver::Expression(Condition::Guardian(expression)) => expression.program.as_ref().ok(),
         _ => None,
     });
     let facts = expressions.flat_map(Program::helpful).filter_map(of_the_appeal);

@@ -117,9 +117,7 @@ pub(super) fn evaluate(condition: &Condition, facts: &Parameters) -> Result<Foun
     let Condition::Guardian(expression) = condition else {
         return Err("an expression of the other dialect is not supported".to_owned());
     };
-    let Some(program) = &expression.program else {
-        return Err(format!("invalid expression: {:?}", expression.text));
-    };
+    let program = expression.program.as_ref().map_err(String::clone)?;
     program.evaluate(facts).map_err(|error| error.as_guardian_says(&expression.text))
 }
 
