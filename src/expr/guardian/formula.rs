@@ -61,21 +61,7 @@ fn named(node: &Node, taken: Taken) -> String {
 }
 
 fn gives_bool(node: &Node) -> bool {
-    let Form::Binary(binary) = &node.form else { return false };
-    matches!(
-        binary.operator,
-        Operator::Equal
-            | Operator::Unequal
-            | Operator::Less
-            | Operator::More
-            | Operator::MoreOrEqual
-            | Operator::LessOrEqual
-            | Operator::In
-            | Operator::Matches
-            | Operator::Contains
-            | Operator::StartsWith
-            | Operator::EndsWith
-    )
+    matches!(&node.form, Form::Binary(binary) if binary.operator.gives_bool())
 }
 
 /// Where a part stands is no matter; what type it has by itself is, since the library trusts it.

@@ -453,31 +453,15 @@ impl Walker<'_> {
 
 /// What a binary operator gives.
 fn of_binary(operator: Operator, left: &'static Shape, right: &'static Shape) -> &'static Shape {
-    let both_numbers =
-        || if matches!((left, right), (Shape::Number, Shape::Number)) { &NUMBER } else { &OPEN };
     match operator {
-        Operator::Equal
-        | Operator::Unequal
-        | Operator::Less
-        | Operator::More
-        | Operator::MoreOrEqual
-        | Operator::LessOrEqual
-        | Operator::In
-        | Operator::Matches
-        | Operator::Contains
-        | Operator::StartsWith
-        | Operator::EndsWith => &TRUTH,
+        _ if operator.gives_bool() => &TRUTH,
         // The left side is a bool or fails; the right one is given as it is.
         Operator::And | Operator::Or => Shape::either(&TRUTH, right),
         Operator::Coalesce => Shape::either(left, right),
         Operator::Range => &OPENS,
         // A text is added to nothing but a text.
         Operator::Add if matches!(left, Shape::Text) || matches!(right, Shape::Text) => &TEXT,
-        Operator::Add
-        | Operator::Subtract
-        | Operator::Multiply
-        | Operator::Divide
-        | Operator::Modulo
-        | Operator::Power => both_numbers(),
+        _ if matches!((left, right), (Shape::Number, Shape::Number)) => &NUMBER,
+        _ => &OPEN,
     }
 }

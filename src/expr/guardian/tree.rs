@@ -1,5 +1,5 @@
 //! The syntax tree, with the static type of every node. `parse` makes it, `check` types it, `fold` rewrites it, `evaluate`
-//! walks it. No behaviour beyond construction.
+//! walks it. No behaviour beyond construction and what an operator is.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -108,6 +108,26 @@ pub(super) enum Operator {
     Modulo,
     Power,
     Coalesce,
+}
+
+impl Operator {
+    /// Whether it gives a bool, or fails, whatever it is given. Not `and` and `or`, which give their right side as it is.
+    pub fn gives_bool(self) -> bool {
+        matches!(
+            self,
+            Self::Equal
+                | Self::Unequal
+                | Self::Less
+                | Self::More
+                | Self::MoreOrEqual
+                | Self::LessOrEqual
+                | Self::In
+                | Self::Matches
+                | Self::Contains
+                | Self::StartsWith
+                | Self::EndsWith
+        )
+    }
 }
 
 #[derive(Clone, Debug)]
