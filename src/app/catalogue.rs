@@ -1,11 +1,13 @@
-//! The catalogue: which policies there are, and the names, words and scopes by which they are found.
+//! The catalogue: which policies there are, and the names, words and scopes by which they are found; of Guardian's, which
+//! versions there are and the order in which they are listed.
 //!
 //! It lives in memory, is made from the documents when the store is opened (which reads every record anyway), and follows
 //! the store's feed of changes from then on. So there is nothing of it on disk that could disagree with a document, and a
 //! create costs one record instead of five (`docs/decisions/0006-catalogue-in-memory.md` has the figures). Whoever writes
 //! puts the result in before it answers, so whoever was told of a write finds it; the feed brings in what others wrote.
 //!
-//! It takes about half a kilobyte for each policy of ordinary length, deleted ones too.
+//! It takes about half a kilobyte for each policy of ordinary length, deleted ones too, and some 150 bytes for each version of
+//! one of Guardian's.
 
 mod follow;
 mod versions;
