@@ -4,6 +4,7 @@
 //! over by their descriptor first, so that a bad body is the caller's fault, in one sentence, and never deeper than
 //! [`MESSAGE_DEPTH_MAX_LEVELS`].
 
+use super::status;
 use crate::pb;
 use crate::wire::{self, Flaw, MESSAGE_DEPTH_MAX_LEVELS, Malformed, Schema, Type};
 use bytes::Buf;
@@ -13,7 +14,6 @@ use std::sync::LazyLock;
 use tonic::codec::{Codec as TonicCodec, DecodeBuf, Decoder as TonicDecoder};
 use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
-use tonic_types::{ErrorDetails, StatusExt};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(pb::pool()));
 
@@ -78,6 +78,5 @@ fn refused(wrong: &Malformed) -> Status {
 }
 
 fn malformed(fault: &str) -> Status {
-    let details = ErrorDetails::with_error_info("MESSAGE_MALFORMED", super::status::DOMAIN, []);
-    Status::with_error_details(Code::InvalidArgument, fault, details)
+    status::with(Code::InvalidArgument, fault, "MESSAGE_MALFORMED", &[])
 }

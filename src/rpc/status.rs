@@ -22,7 +22,7 @@ const FIELD_MAX_BYTES: usize = 1024;
 const VALUE_MAX_BYTES: usize = 256;
 
 /// The domain of every reason.
-pub const DOMAIN: &str = "countersign";
+const DOMAIN: &str = "countersign";
 
 /// The status of an operation's error.
 pub fn of(error: &Error) -> Status {
@@ -82,7 +82,7 @@ pub(super) fn invalid_metadata(key: &'static str, fault: &str) -> Status {
 }
 
 /// A status with its `ErrorInfo`.
-fn with(code: Code, message: &str, reason: &str, metadata: &[(&str, &str)]) -> Status {
+pub fn with(code: Code, message: &str, reason: &str, metadata: &[(&str, &str)]) -> Status {
     Status::with_error_details(code, cut(message, MESSAGE_MAX_BYTES), info(reason, metadata))
 }
 
@@ -96,7 +96,8 @@ fn cut(text: &str, max_bytes: usize) -> String {
     format!("{}...", text.get(..end).unwrap_or_default())
 }
 
-fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
+/// An `ErrorInfo`, to which other details can be added.
+pub fn info(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), cut(value, VALUE_MAX_BYTES))).collect();
     ErrorDetails::with_error_info(reason, DOMAIN, metadata)

@@ -9,10 +9,10 @@ use http::header::AUTHORIZATION;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::refusal::DOMAIN;
 use crate::auth::{
     Denied, Guard, Pass, Peer, PeerCertificate, Presented, Principal, Roles, X_FORWARDED_CLIENT_CERT,
 };
+use crate::rpc::status;
 use crate::telemetry;
 
 /// What Guardian says, and so what every face says.
@@ -120,7 +120,7 @@ pub(crate) fn status(denied: &Denied) -> Status {
 }
 
 fn info(reason: &str) -> ErrorDetails {
-    ErrorDetails::with_error_info(reason, DOMAIN, [])
+    status::info(reason, &[])
 }
 
 fn with(code: Code, text: &str, details: ErrorDetails) -> Status {

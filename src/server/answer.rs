@@ -17,8 +17,8 @@ use tonic::{Code, Status};
 use super::classify::{Face, Rpc};
 use super::connection::{InFlight, Unread};
 use super::limits::Pass;
-use super::refusal;
 use crate::auth;
+use crate::rpc::status;
 use crate::telemetry::{Span, code_name};
 
 /// Everything that the log line and the metrics of one call need.
@@ -179,7 +179,7 @@ impl http_body::Body for Answer {
         if let Some(streaming) = &mut this.streaming
             && streaming.draining.as_mut().poll(cx).is_ready()
         {
-            let status = refusal::refuse(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down");
+            let status = status::with(Code::Unavailable, "the server is shutting down", "SHUTTING_DOWN", &[]);
             return Poll::Ready(Some(Ok(this.end(&status))));
         }
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)));
@@ -215,7 +215,7 @@ impl http_body::Body for Answer {
 
 /// What the caller hears of a panic. The text of it stays with the panic hook, which logs it under the request's id.
 pub(crate) fn panicked(_panic: Box<dyn Any + Send>) -> Status {
-    refusal::refuse(Code::Internal, "INTERNAL", "internal error")
+    status::with(Code::Internal, "internal error", "INTERNAL", &[])
 }
 
 /// The `grpc-status` of a head or of trailers.

@@ -26,10 +26,11 @@ use super::deadline::Deadline;
 use super::limits::{self, Arriving, Bounded, Gate};
 use super::pages::Pages;
 use super::services::Services;
-use super::{refusal, request_id, token, trace};
+use super::{request_id, token, trace};
 use crate::app::{App, Attempt};
 use crate::auth::{Guard, Peer};
 use crate::gateway::Gateway;
+use crate::rpc::status;
 use crate::telemetry::{self, Tracer};
 
 /// What a client needs to know of a message that does not decode fits into this.
@@ -241,7 +242,7 @@ fn reword(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<
                 .is_some_and(|text| text.as_bytes().starts_with(DECODE_ERROR_PREFIX)) =>
         {
             let text: String = status.message().chars().take(DECODE_ERROR_MAX_CHARS).collect();
-            refusal::refuse(Code::InvalidArgument, "MESSAGE_MALFORMED", &text).into_http()
+            status::with(Code::InvalidArgument, &text, "MESSAGE_MALFORMED", &[]).into_http()
         }
         _ => response,
     }

@@ -54,12 +54,9 @@ impl App {
         id: &str,
         version: u32,
     ) -> Result<Option<GuardianRecord>, Error> {
-        // Most often it is known to be an earlier one.
-        if version != 0
-            && self.catalogue.versions().latest(id) > Some(version)
-            && let Some(record) = self.guardian_before(id, version).await?
-        {
-            return Ok(Some(record));
+        // Most often it is known to be an earlier one, which has been moved by then.
+        if version != 0 && self.catalogue.versions().latest(id) > Some(version) {
+            return self.guardian_before(id, version).await;
         }
         match self.guardian_head(id).await? {
             Some(head) if version == 0 || version == head.latest => Ok(Some(head.record)),

@@ -1,6 +1,6 @@
 //! Secrets where they are kept: never in the clear, and encrypted anew when keys are rotated.
 
-use super::KEY;
+use super::{FRESH, KEY};
 use crate::harness::{Answer, Server, countersign, http, settings};
 use countersign::app::SystemClock;
 use serde_json::{Value, json};
@@ -9,8 +9,6 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-/// Another key than [`KEY`].
-const FRESH: &str = "HxweHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgE=";
 /// One that nothing was encrypted with.
 const THIRD: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// How many secret places [`document`] has: five credentials, a metadata source, a hook, custom steps.

@@ -1,7 +1,7 @@
 //! Policies as releases before format 3 of the data directory kept them, the latest version apart from its head: everything is
 //! found, and goes on.
 
-use super::{KEY, secret_policy};
+use super::{FRESH, KEY, secret_policy};
 use countersign::app::{App, Caller, Guardian, Keys, Rotated, SystemClock};
 use countersign::pb::countersign::v1::{ListRevisionsRequest, RevisionView};
 use countersign::pb::gotocompany::guardian::v1beta1 as goto;
@@ -12,8 +12,6 @@ use prost::Message;
 use prost_types::Timestamp;
 use std::sync::Arc;
 
-/// Another key than [`KEY`].
-const FRESH: &str = "HxweHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgE=";
 /// The numbers of the tables, which never change: heads, versions, and the order of the list, which is not read any more.
 const HEAD: u8 = 32;
 const VERSION: u8 = 33;

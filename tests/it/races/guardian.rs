@@ -1,15 +1,12 @@
 //! Operations on Guardian's policies that meet: no version is lost, none is missing from a list, and every secret is found.
 
 use super::staged::{Stage, me};
-use crate::guardian::{KEY, secret_policy};
+use crate::guardian::{FRESH, KEY, secret_policy};
 use crate::harness::PATIENCE;
 use countersign::app::{App, Error, Guardian, Keys, Rotated, SystemClock};
 use countersign::pb::countersign::v1::RollbackRequest;
 use countersign::pb::gotocompany::guardian::v1beta1 as goto;
 use std::sync::Arc;
-
-/// Another key than [`KEY`].
-const FRESH: &str = "HxweHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgE=";
 
 /// Both with these keys; of each the first one encrypts.
 async fn stage(one: [&str; 2], other: [&str; 2]) -> Stage {
