@@ -187,18 +187,18 @@ pub fn compile(place: Place, text: &str) -> Result<Program, Vec<Diagnostic>> {
     })
 }
 
-fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Program, Vec<Diagnostic>> {
+fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token<'_>]) -> Result<Program, Vec<Diagnostic>> {
     let mut code = parse::parse(text, tokens).map_err(|fault| vec![fault])?;
-    let (warnings, shape) = shape::check(text, place, &mut code);
+    let (warnings, shape) = shape::check(text, place, &code);
     let faults = check::check(text, &mut code);
     if !faults.is_empty() {
         return Err(faults);
     }
     fold::optimise(text, &mut code).map_err(|fault| vec![fault])?;
     let kind = shape::kind(shape, &code);
-    let asks_for_the_time = asks_for_the_time(&mut code);
+    let asks_for_the_time = asks_for_the_time(&code);
     let mut parameters = Vec::new();
-    collect(&mut code, &mut Vec::new(), &mut parameters);
+    collect(&code, &mut Vec::new(), &mut parameters);
     if let Some(known) = place.parameters() {
         let unknown =
             |parameter: &&Parameter| parameter.name != "split" && !known.contains(&parameter.name.as_str());
@@ -220,21 +220,21 @@ fn compile_tokens(place: Place, text: &str, tokens: &[lex::Token]) -> Result<Pro
 }
 
 /// Whether the program names `now`, which nothing else can be called.
-fn asks_for_the_time(node: &mut Node) -> bool {
-    let mut found = match &mut node.form {
+fn asks_for_the_time(node: &Node) -> bool {
+    let mut found = match &node.form {
         Form::Name(name) => **name == *Builtin::Now.name(),
         Form::Builtin(call) => {
-            call.builtin == Builtin::Now || call.map.as_mut().is_some_and(|map| asks_for_the_time(map))
+            call.builtin == Builtin::Now || call.map.as_ref().is_some_and(|map| asks_for_the_time(map))
         }
         _ => false,
     };
-    node.each_child(&mut |child| found = found || asks_for_the_time(child));
+    node.each_child(|child| found = found || asks_for_the_time(child));
     found
 }
 
 /// The texts that begin with `$`, whether they are names, properties or literals: Guardian takes all of them for parameters.
 /// Not those that the compiled program no longer has.
-fn collect(node: &mut Node, variables: &mut Vec<Arc<str>>, found: &mut Vec<Parameter>) {
+fn collect(node: &Node, variables: &mut Vec<Arc<str>>, found: &mut Vec<Parameter>) {
     let span = node.span.unwrap_or_default();
     let named = match &node.form {
         Form::Text(text) => Some(text),
@@ -246,7 +246,7 @@ fn collect(node: &mut Node, variables: &mut Vec<Arc<str>>, found: &mut Vec<Param
     {
         found.push(Parameter { name: name.to_owned(), span });
     }
-    match &mut node.form {
+    match &node.form {
         Form::Let { name, value, body } => {
             collect(value, variables, found);
             variables.push(Arc::clone(name));
@@ -255,16 +255,16 @@ fn collect(node: &mut Node, variables: &mut Vec<Arc<str>>, found: &mut Vec<Param
         }
         Form::Call(call) => {
             // Arguments come before what is called, and a built-in is not named any more.
-            call.arguments.iter_mut().for_each(|argument| collect(argument, variables, found));
+            call.arguments.iter().for_each(|argument| collect(argument, variables, found));
             if call.builtin.is_none() {
-                collect(&mut call.callee, variables, found);
+                collect(&call.callee, variables, found);
             }
         }
-        Form::Binary(binary) if binary.pattern.is_some() => collect(&mut binary.left, variables, found),
+        Form::Binary(binary) if binary.pattern.is_some() => collect(&binary.left, variables, found),
         _ => {
-            node.each_child(&mut |child| collect(child, variables, found));
-            if let Form::Builtin(call) = &mut node.form
-                && let Some(map) = &mut call.map
+            node.each_child(|child| collect(child, variables, found));
+            if let Form::Builtin(call) = &node.form
+                && let Some(map) = &call.map
             {
                 collect(map, variables, found);
             }

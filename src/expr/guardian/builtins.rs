@@ -15,10 +15,15 @@ macro_rules! builtins {
         pub(super) enum Builtin { $($variant,)* }
 
         impl Builtin {
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            pub fn find(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
             }
         }
     };
@@ -39,10 +44,6 @@ builtins! {
 }
 
 impl Builtin {
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|builtin| builtin.name() == name)
-    }
-
     /// Whether its second argument is evaluated for each element of its first.
     pub const fn is_predicate(self) -> bool {
         matches!(

@@ -19,7 +19,11 @@ const ROUNDS_MAX: usize = 1001;
 /// # Errors
 /// A remainder of a division by a literal zero.
 pub(super) fn optimise(text: &str, node: &mut Node) -> Result<(), Diagnostic> {
-    walk(node, &mut in_array);
+    let mut seen = Seen::default();
+    walk(node, &mut |node| {
+        seen.note(node);
+        in_array(node);
+    });
     for _ in 0..ROUNDS_MAX {
         let mut folded = false;
         let mut fault = None;
@@ -35,18 +39,39 @@ pub(super) fn optimise(text: &str, node: &mut Node) -> Result<(), Diagnostic> {
             break;
         }
     }
-    walk(node, &mut in_range);
-    walk(node, &mut constant_range);
-    walk(node, &mut filter_map);
-    walk(node, &mut filter_len);
-    walk(node, &mut |node| filter_end(node, -1, Builtin::Last, Builtin::FindLast));
-    walk(node, &mut |node| filter_end(node, 0, Builtin::First, Builtin::Find));
+    if seen.range {
+        walk(node, &mut in_range);
+        walk(node, &mut constant_range);
+    }
+    if seen.filter {
+        walk(node, &mut filter_map);
+        walk(node, &mut filter_len);
+        walk(node, &mut |node| filter_end(node, -1, Builtin::Last, Builtin::FindLast));
+        walk(node, &mut |node| filter_end(node, 0, Builtin::First, Builtin::Find));
+    }
     Ok(())
 }
 
+/// What the later passes rewrite. No pass makes either where there was none.
+#[derive(Default)]
+struct Seen {
+    range: bool,
+    filter: bool,
+}
+
+impl Seen {
+    fn note(&mut self, node: &Node) {
+        match &node.form {
+            Form::Binary(Binary { operator: Operator::Range, .. }) => self.range = true,
+            Form::Builtin(BuiltinCall { builtin: Builtin::Filter, .. }) => self.filter = true,
+            _ => {}
+        }
+    }
+}
+
 /// Children before their parent.
-fn walk(node: &mut Node, visit: &mut dyn FnMut(&mut Node)) {
-    node.each_child(&mut |child| walk(child, visit));
+fn walk(node: &mut Node, visit: &mut impl FnMut(&mut Node)) {
+    node.each_child_mut(|child| walk(child, visit));
     visit(node);
 }
 

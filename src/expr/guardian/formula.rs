@@ -67,7 +67,7 @@ fn gives_bool(node: &Node) -> bool {
 /// Where a part stands is no matter; what type it has by itself is, since the library trusts it.
 fn without_places(node: &mut Node) {
     node.span = None;
-    node.each_child(&mut without_places);
+    node.each_child_mut(without_places);
     if let Form::Builtin(BuiltinCall { map: Some(map), .. }) = &mut node.form {
         without_places(map);
     }

@@ -3,6 +3,7 @@
 //! Knows no grammar: which tokens may follow each other is for `parse`.
 
 use super::quote::quoted;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -21,14 +22,14 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub(super) struct Token<'t> {
     pub kind: Kind,
     /// The text; of a string literal, what it means.
-    pub text: String,
+    pub text: Cow<'t, str>,
     pub span: Span,
 }
 
-impl Token {
+impl Token<'_> {
     pub fn is(&self, kind: Kind, text: &str) -> bool {
         self.kind == kind && self.text == text
     }
@@ -73,7 +74,7 @@ pub(super) fn is_word(text: &str) -> bool {
 }
 
 /// The tokens of a text that is within the limits; the last is `End`.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Vec<Diagnostic>> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Vec<Diagnostic>> {
     limits::length(text).map_err(|fault| vec![fault])?;
     let mut lexer = Lexer { text, at: 0, tokens: Vec::with_capacity(text.len() / 3) };
     lexer.run().map_err(|fault| vec![fault])?;
@@ -84,15 +85,15 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Vec<Diagnostic>> {
     let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
     lexer.tokens.push(Token {
         kind: Kind::End,
-        text: String::new(),
+        text: Cow::Borrowed(""),
         span: Span { start: last, end: text.len() },
     });
     Ok(lexer.tokens)
 }
 
 /// What a token is to the limits.
-fn measured(token: &Token) -> limits::Token {
-    let kind = match (token.kind, token.text.as_str()) {
+fn measured(token: &Token<'_>) -> limits::Token {
+    let kind = match (token.kind, token.text.as_ref()) {
         (Kind::Bracket, "(" | "[" | "{") => limits::Kind::Open,
         (Kind::Bracket, _) => limits::Kind::Close,
         (Kind::Operator, ",") => limits::Kind::Comma,
@@ -107,7 +108,7 @@ fn measured(token: &Token) -> limits::Token {
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
-    tokens: Vec<Token>,
+    tokens: Vec<Token<'t>>,
 }
 
 impl<'t> Lexer<'t> {
@@ -133,8 +134,14 @@ impl<'t> Lexer<'t> {
         found
     }
 
+    /// Goes over all that follows and fits.
+    fn skip(&mut self, fits: impl Fn(char) -> bool) {
+        let rest = self.rest();
+        self.at += rest.find(|next| !fits(next)).unwrap_or(rest.len());
+    }
+
     fn accept_run(&mut self, valid: &str) {
-        while self.accept(valid) {}
+        self.skip(|next| valid.contains(next));
     }
 
     fn word(&self, start: usize) -> &'t str {
@@ -142,7 +149,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn emit(&mut self, kind: Kind, start: usize) {
-        let text = self.word(start).to_owned();
+        let text = Cow::Borrowed(self.word(start));
         self.tokens.push(Token { kind, text, span: Span { start, end: self.at } });
     }
 
@@ -191,9 +198,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn word_token(&mut self, start: usize) {
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+        self.skip(is_alphanumeric);
         let kind = match self.word(start) {
             "not" | "in" | "or" | "and" | "matches" | "contains" | "startsWith" | "endsWith" | "let" => {
                 Kind::Operator
@@ -208,9 +213,7 @@ impl<'t> Lexer<'t> {
         self.accept("#");
         self.emit(Kind::Operator, start);
         let start = self.at;
-        while self.peek().is_some_and(is_alphanumeric) {
-            self.next();
-        }
+        self.skip(is_alphanumeric);
         if self.at > start {
             self.emit(Kind::Identifier, start);
         }
@@ -269,13 +272,18 @@ impl<'t> Lexer<'t> {
     }
 
     fn string(&mut self, start: usize, quote: char) -> Result<(), Diagnostic> {
+        let plain = |next| next != quote && next != '\\' && next != '\n';
+        self.skip(plain);
         let mut next = self.next();
         loop {
             next = match next {
                 Some(end) if end == quote => break,
                 None | Some('\n') => return Err(self.fault("literal not terminated".to_owned())),
                 Some('\\') => self.escape(quote)?,
-                Some(_) => self.next(),
+                Some(_) => {
+                    self.skip(plain);
+                    self.next()
+                }
             };
         }
         let inner = self.text.get(start + 1..self.at - 1).unwrap_or("");
@@ -305,7 +313,10 @@ impl<'t> Lexer<'t> {
 }
 
 /// What the inside of a string literal means. Every escape in it is one that `Lexer::escape` lets through.
-fn unescaped(inner: &str) -> Result<String, &'static str> {
+fn unescaped(inner: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !inner.contains(['\\', '\r']) {
+        return Ok(Cow::Borrowed(inner));
+    }
     let inner = inner.replace("\r\n", "\n").replace('\r', "\n");
     let mut text = String::with_capacity(inner.len());
     let mut rest = inner.chars();
@@ -341,7 +352,7 @@ fn unescaped(inner: &str) -> Result<String, &'static str> {
         // Half of a surrogate pair is no character; Go writes the replacement character for it.
         text.push(char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER));
     }
-    Ok(text)
+    Ok(Cow::Owned(text))
 }
 
 #[cfg(test)]
@@ -349,7 +360,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        tokens(text).unwrap().iter().map(|token| token.text.clone()).collect()
+        tokens(text).unwrap().into_iter().map(|token| token.text.into_owned()).collect()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From tokens to a syntax tree: the Pratt parser of antonmedv/expr v1.15.3, quirks and messages included. It stops at the
 //! first fault, as that does. Its depth is bounded by what `lex` lets through.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::builtins::Builtin;
@@ -43,7 +44,7 @@ const BINARY: &[(&str, Operator, u32)] = &[
 ];
 
 /// The tree, or the first fault.
-pub(super) fn parse(text: &str, tokens: &[Token]) -> Result<Node, Diagnostic> {
+pub(super) fn parse(text: &str, tokens: &[Token<'_>]) -> Result<Node, Diagnostic> {
     let mut parser = Parser { text, tokens, at: 0, closures: 0 };
     let node = parser.expression(0)?;
     if parser.current().kind == Kind::End { Ok(node) } else { Err(parser.unexpected()) }
@@ -51,7 +52,7 @@ pub(super) fn parse(text: &str, tokens: &[Token]) -> Result<Node, Diagnostic> {
 
 struct Parser<'t> {
     text: &'t str,
-    tokens: &'t [Token],
+    tokens: &'t [Token<'t>],
     at: usize,
     /// How many closures we are in.
     closures: usize,
@@ -59,11 +60,11 @@ struct Parser<'t> {
 
 type Parsed<T = Node> = Result<T, Diagnostic>;
 
-const END: &Token =
-    &Token { kind: Kind::End, text: String::new(), span: Span { start: usize::MAX, end: usize::MAX } };
+const END: &Token<'_> =
+    &Token { kind: Kind::End, text: Cow::Borrowed(""), span: Span { start: usize::MAX, end: usize::MAX } };
 
 impl<'t> Parser<'t> {
-    fn current(&self) -> &'t Token {
+    fn current(&self) -> &'t Token<'t> {
         self.tokens.get(self.at).or(self.tokens.last()).unwrap_or(END)
     }
 
@@ -71,7 +72,7 @@ impl<'t> Parser<'t> {
         self.current().is(kind, text)
     }
 
-    fn fault_at(&self, token: &Token, message: String) -> Diagnostic {
+    fn fault_at(&self, token: &Token<'_>, message: String) -> Diagnostic {
         Diagnostic::new(self.text, Code::Syntax, token.span, message)
     }
 
@@ -95,7 +96,7 @@ impl<'t> Parser<'t> {
         if self.is(kind, text) { self.next() } else { Err(self.unexpected()) }
     }
 
-    fn expect_name(&mut self) -> Parsed<&'t Token> {
+    fn expect_name(&mut self) -> Parsed<&'t Token<'t>> {
         let token = self.current();
         if token.kind == Kind::Identifier { self.next().map(|()| token) } else { Err(self.unexpected()) }
     }
@@ -150,7 +151,7 @@ impl<'t> Parser<'t> {
         let value = Box::new(self.expression(0)?);
         self.expect(Kind::Operator, ";")?;
         let body = Box::new(self.expression(0)?);
-        Ok(Node::new(Form::Let { name: name.text.as_str().into(), value, body }, name.span))
+        Ok(Node::new(Form::Let { name: name.text.as_ref().into(), value, body }, name.span))
     }
 
     fn conditional(&mut self, mut node: Node) -> Parsed {
@@ -192,7 +193,7 @@ impl<'t> Parser<'t> {
         self.secondary()
     }
 
-    fn pointer(&mut self, token: &Token) -> Parsed<Pointer> {
+    fn pointer(&mut self, token: &Token<'_>) -> Parsed<Pointer> {
         if token.text == "." {
             return Ok(Pointer::Element);
         }
@@ -202,7 +203,7 @@ impl<'t> Parser<'t> {
             return Ok(Pointer::Element);
         }
         self.next()?;
-        Ok(match name.text.as_str() {
+        Ok(match name.text.as_ref() {
             "index" => Pointer::Index,
             "acc" => Pointer::Accumulator,
             _ => Pointer::Unknown,
@@ -214,7 +215,7 @@ impl<'t> Parser<'t> {
         let node = match token.kind {
             Kind::Identifier => {
                 self.next()?;
-                let literal = match token.text.as_str() {
+                let literal = match token.text.as_ref() {
                     "true" => Some(Form::Bool(true)),
                     "false" => Some(Form::Bool(false)),
                     "nil" => Some(Form::Nil),
@@ -232,7 +233,7 @@ impl<'t> Parser<'t> {
             Kind::String => {
                 self.next()?;
                 // Nothing can follow a literal: `"a".b` is a fault.
-                return Ok(Node::new(Form::Text(token.text.as_str().into()), token.span));
+                return Ok(Node::new(Form::Text(token.text.as_ref().into()), token.span));
             }
             _ if token.is(Kind::Bracket, "[") => self.array(token)?,
             _ if token.is(Kind::Bracket, "{") => self.map(token)?,
@@ -241,7 +242,7 @@ impl<'t> Parser<'t> {
         self.postfix(node)
     }
 
-    fn number(&self, token: &Token) -> Parsed<Form> {
+    fn number(&self, token: &Token<'_>) -> Parsed<Form> {
         let text = token.text.replace('_', "");
         let out_of_range = |kind: &str, call: &str| {
             self.fault(format!(
@@ -277,17 +278,17 @@ impl<'t> Parser<'t> {
     }
 
     /// What stands after a name: the arguments of a call, or nothing.
-    fn call(&mut self, token: &Token) -> Parsed {
+    fn call(&mut self, token: &Token<'_>) -> Parsed {
         if !self.is(Kind::Bracket, "(") {
-            return Ok(Node::new(Form::Name(token.text.as_str().into()), token.span));
+            return Ok(Node::new(Form::Name(token.text.as_ref().into()), token.span));
         }
         self.called(token, Vec::new())
     }
 
     /// A call of a name, some of whose arguments are there already.
-    fn called(&mut self, token: &Token, mut arguments: Vec<Node>) -> Parsed {
+    fn called(&mut self, token: &Token<'_>, mut arguments: Vec<Node>) -> Parsed {
         let Some(builtin) = Builtin::find(&token.text) else {
-            let callee = Box::new(Node::new(Form::Name(token.text.as_str().into()), token.span));
+            let callee = Box::new(Node::new(Form::Name(token.text.as_ref().into()), token.span));
             arguments.extend(self.arguments()?);
             return Ok(Node::new(Form::Call(Call { callee, arguments, builtin: None }), token.span));
         };
@@ -325,7 +326,7 @@ impl<'t> Parser<'t> {
         Ok(Node::new(Form::Closure(inner), start.span))
     }
 
-    fn array(&mut self, token: &Token) -> Parsed {
+    fn array(&mut self, token: &Token<'_>) -> Parsed {
         let mut nodes = Vec::new();
         self.expect(Kind::Bracket, "[")?;
         while !self.is(Kind::Bracket, "]") {
@@ -341,7 +342,7 @@ impl<'t> Parser<'t> {
         Ok(Node::new(Form::Array(nodes), token.span))
     }
 
-    fn map(&mut self, token: &Token) -> Parsed {
+    fn map(&mut self, token: &Token<'_>) -> Parsed {
         let mut pairs = Vec::new();
         self.expect(Kind::Bracket, "{")?;
         while !self.is(Kind::Bracket, "}") {
@@ -362,11 +363,11 @@ impl<'t> Parser<'t> {
         Ok(Node::new(Form::Map(pairs), token.span))
     }
 
-    fn map_key(&mut self, brace: &Token) -> Parsed {
+    fn map_key(&mut self, brace: &Token<'_>) -> Parsed {
         let token = self.current();
         if matches!(token.kind, Kind::Number | Kind::String | Kind::Identifier) {
             self.next()?;
-            return Ok(Node::new(Form::Text(token.text.as_str().into()), brace.span));
+            return Ok(Node::new(Form::Text(token.text.as_ref().into()), brace.span));
         }
         if token.is(Kind::Bracket, "(") {
             return self.expression(0);
@@ -384,7 +385,7 @@ impl<'t> Parser<'t> {
             if !matches!(token.kind, Kind::Operator | Kind::Bracket) {
                 return Ok(node);
             }
-            node = match token.text.as_str() {
+            node = match token.text.as_ref() {
                 "." | "?." => self.member(node, token)?,
                 "[" => self.index(node, token)?,
                 _ => return Ok(node),
@@ -392,7 +393,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn member(&mut self, node: Node, dot: &Token) -> Parsed {
+    fn member(&mut self, node: Node, dot: &Token<'_>) -> Parsed {
         self.next()?;
         let name = self.current();
         self.next()?;
@@ -405,7 +406,7 @@ impl<'t> Parser<'t> {
             Node { form: Form::Chain(inner), .. } => (true, inner),
             other => (false, Box::new(other)),
         };
-        let text: Arc<str> = name.text.as_str().into();
+        let text: Arc<str> = name.text.as_ref().into();
         let key = Some(Key::Text(Arc::clone(&text)));
         let property = Box::new(Node::new(Form::Text(text), name.span));
         let mut node = Node::new(Form::Member(Member { base, property, key, optional }), name.span);
@@ -419,7 +420,7 @@ impl<'t> Parser<'t> {
         Ok(node)
     }
 
-    fn index(&mut self, node: Node, bracket: &Token) -> Parsed {
+    fn index(&mut self, node: Node, bracket: &Token<'_>) -> Parsed {
         self.next()?;
         let base = Box::new(node);
         let mut from = None;

@@ -305,7 +305,7 @@ static RESPONSE: Shape =
 
 /// A warning for every field that there is not, in the order of their places; and what is known of the result. The tree is as it
 /// was parsed.
-pub(super) fn check(text: &str, place: Place, node: &mut Node) -> (Vec<Diagnostic>, &'static Shape) {
+pub(super) fn check(text: &str, place: Place, node: &Node) -> (Vec<Diagnostic>, &'static Shape) {
     let mut walker = Walker { text, place, elements: Vec::new(), variables: Vec::new(), found: Vec::new() };
     let shape = walker.shape(node);
     walker.found.sort_by_key(|fault| fault.span.start);
@@ -322,9 +322,8 @@ struct Walker<'t> {
 }
 
 impl Walker<'_> {
-    fn shape(&mut self, node: &mut Node) -> &'static Shape {
-        let span = node.span;
-        match &mut node.form {
+    fn shape(&mut self, node: &Node) -> &'static Shape {
+        match &node.form {
             Form::Name(name) => {
                 let variable = self.variables.iter().rev().find(|(known, _)| known == name);
                 variable.map_or_else(|| self.place.shape(name), |(_, shape)| shape)
@@ -332,10 +331,10 @@ impl Walker<'_> {
             Form::Pointer(Pointer::Element) => self.elements.last().copied().unwrap_or(&OPEN),
             Form::Chain(inner) => self.shape(inner),
             Form::Member(member) => {
-                let base = self.shape(&mut member.base);
-                self.shape(&mut member.property);
+                let base = self.shape(&member.base);
+                self.shape(&member.property);
                 match (member.property.text(), base) {
-                    (Some(name), _) => self.field(base, &Arc::clone(name), member.property.span.or(span)),
+                    (Some(name), _) => self.field(base, name, member.property.span.or(node.span)),
                     (None, Shape::List(element)) => element,
                     _ => &OPEN,
                 }
@@ -358,27 +357,17 @@ impl Walker<'_> {
             Form::Int(_) | Form::Float(_) => &NUMBER,
             Form::Bool(_) => &TRUTH,
             Form::Binary(binary) => {
-                let (left, right) = (self.shape(&mut binary.left), self.shape(&mut binary.right));
+                let (left, right) = (self.shape(&binary.left), self.shape(&binary.right));
                 of_binary(binary.operator, left, right)
             }
             Form::Conditional { condition, then, otherwise } => {
                 let condition = self.shape(condition);
-                let then = then.as_mut().map_or(condition, |then| self.shape(then));
+                let then = then.as_ref().map_or(condition, |then| self.shape(then));
                 Shape::either(then, self.shape(otherwise))
             }
             _ => {
-                let mut children = Vec::new();
-                node.each_child(&mut |child| {
-                    children.push(std::mem::replace(child, Node { form: Form::Nil, span: None, ty: None }))
-                });
-                for child in &mut children {
+                node.each_child(|child| {
                     self.shape(child);
-                }
-                let mut children = children.into_iter();
-                node.each_child(&mut |child| {
-                    if let Some(back) = children.next() {
-                        *child = back;
-                    }
                 });
                 match &node.form {
                     Form::Unary(Sign::Not, _) => &TRUTH,
@@ -390,14 +379,14 @@ impl Walker<'_> {
         }
     }
 
-    fn builtin(&mut self, call: &mut BuiltinCall) -> &'static Shape {
+    fn builtin(&mut self, call: &BuiltinCall) -> &'static Shape {
         let is_predicate = call.builtin.is_predicate();
-        let Some((first, rest)) = call.arguments.split_first_mut() else {
+        let Some((first, rest)) = call.arguments.split_first() else {
             return Shape::of_type(&call.builtin.result());
         };
         let list = self.shape(first);
         let element = if let Shape::List(element) = list { element } else { &OPEN };
-        for (index, argument) in rest.iter_mut().enumerate() {
+        for (index, argument) in rest.iter().enumerate() {
             if is_predicate && index == 0 {
                 self.elements.push(element);
                 self.shape(argument);

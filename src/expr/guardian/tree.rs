@@ -170,53 +170,54 @@ pub(super) struct BuiltinCall {
     pub throws: bool,
 }
 
-impl Node {
-    pub fn new(form: Form, span: Span) -> Self {
-        Self { form, span: Some(span), ty: None }
-    }
-
-    pub fn text(&self) -> Option<&Arc<str>> {
-        if let Form::Text(text) = &self.form { Some(text) } else { None }
-    }
-
-    /// Calls `visit` with every child, in the order of the library's walk.
-    pub fn each_child(&mut self, visit: &mut dyn FnMut(&mut Self)) {
-        match &mut self.form {
-            Form::Unary(_, inner) | Form::Chain(inner) | Form::Closure(inner) => visit(inner),
-            Form::Binary(binary) => {
-                visit(&mut binary.left);
-                visit(&mut binary.right);
+/// The children of a form, for reading or for changing. What was merged into `map` is not walked again.
+macro_rules! visit_children {
+    ($form:expr, $visit:ident) => {
+        match $form {
+            Form::Unary(_, inner) | Form::Chain(inner) | Form::Closure(inner) => $visit(inner),
+            Form::Binary(Binary { left, right, .. }) => {
+                $visit(left);
+                $visit(right);
             }
-            Form::Member(member) => {
-                visit(&mut member.base);
-                visit(&mut member.property);
+            Form::Member(Member { base, property, .. }) => {
+                $visit(base);
+                $visit(property);
             }
             Form::Slice { base, from, to } => {
-                visit(base);
-                from.iter_mut().for_each(|from| visit(from));
-                to.iter_mut().for_each(|to| visit(to));
+                $visit(base);
+                for bound in [from, to] {
+                    if let Some(bound) = bound {
+                        $visit(bound);
+                    }
+                }
             }
-            Form::Call(call) => {
-                visit(&mut call.callee);
-                call.arguments.iter_mut().for_each(visit);
+            Form::Call(Call { callee, arguments, .. }) => {
+                $visit(callee);
+                for argument in arguments {
+                    $visit(argument);
+                }
             }
-            // What was merged into `map` is not walked again.
-            Form::Builtin(call) => call.arguments.iter_mut().for_each(visit),
+            Form::Builtin(BuiltinCall { arguments: nodes, .. }) | Form::Array(nodes) => {
+                for node in nodes {
+                    $visit(node);
+                }
+            }
             Form::Let { value, body, .. } => {
-                visit(value);
-                visit(body);
+                $visit(value);
+                $visit(body);
             }
             Form::Conditional { condition, then, otherwise } => {
-                visit(condition);
-                then.iter_mut().for_each(|then| visit(then));
-                visit(otherwise);
+                $visit(condition);
+                if let Some(then) = then {
+                    $visit(then);
+                }
+                $visit(otherwise);
             }
-            Form::InRange { left, .. } => visit(left),
-            Form::Array(nodes) => nodes.iter_mut().for_each(visit),
+            Form::InRange { left, .. } => $visit(left),
             Form::Map(pairs) => {
                 for (key, value) in pairs {
-                    visit(key);
-                    visit(value);
+                    $visit(key);
+                    $visit(value);
                 }
             }
             Form::Nil
@@ -230,13 +231,33 @@ impl Node {
             | Form::Name(_)
             | Form::Pointer(_) => {}
         }
+    };
+}
+
+impl Node {
+    pub fn new(form: Form, span: Span) -> Self {
+        Self { form, span: Some(span), ty: None }
+    }
+
+    pub fn text(&self) -> Option<&Arc<str>> {
+        if let Form::Text(text) = &self.form { Some(text) } else { None }
+    }
+
+    /// Calls `visit` with every child, in the order of the library's walk.
+    pub fn each_child(&self, mut visit: impl FnMut(&Self)) {
+        visit_children!(&self.form, visit);
+    }
+
+    /// As [`Node::each_child`], to change them.
+    pub fn each_child_mut(&mut self, mut visit: impl FnMut(&mut Self)) {
+        visit_children!(&mut self.form, visit);
     }
 
     /// Levels of the tree below and with this node.
-    pub fn levels(&mut self) -> usize {
+    pub fn levels(&self) -> usize {
         let mut below = 0;
-        self.each_child(&mut |child| below = below.max(child.levels()));
-        if let Form::Builtin(BuiltinCall { map: Some(map), .. }) = &mut self.form {
+        self.each_child(|child| below = below.max(child.levels()));
+        if let Form::Builtin(BuiltinCall { map: Some(map), .. }) = &self.form {
             below = below.max(map.levels());
         }
         below + 1
