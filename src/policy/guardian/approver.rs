@@ -6,14 +6,9 @@ use super::{Family, expression};
 use crate::workflow::is_email;
 
 /// Expressions that speak of one of these are not looked at when the policy is created: only an appeal can tell.
-const LATE: [&str; 6] = [
-    "$appeal.resource",
-    "$appeal.creator",
-    "$appeal.role",
-    "$appeal.permissions",
-    "$appeal.details",
-    "$appeal.labels",
-];
+const LATE: [&str; 6] = ["resource", "creator", "role", "permissions", "details", "labels"];
+/// What stands before each of them.
+const APPEAL: &str = "$appeal.";
 /// How many of them the older family knows.
 const LATE_OF_RAYSTACK: usize = 2;
 
@@ -30,5 +25,5 @@ pub(super) fn is_early(family: Family, text: &str) -> bool {
         Family::Goto => LATE.as_slice(),
         Family::Raystack => LATE.get(..LATE_OF_RAYSTACK).unwrap_or_default(),
     };
-    !late.iter().any(|late| text.contains(late))
+    !text.split(APPEAL).skip(1).any(|rest| late.iter().any(|late| rest.starts_with(late)))
 }

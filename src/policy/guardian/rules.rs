@@ -86,20 +86,23 @@ fn check_stages(findings: &mut Findings, policy: &Policy) {
         let at = steps.index(n);
         let at = at.field("stage");
         let stage = &step.stage;
-        let (name, named) = (quoted(&step.name), quoted(stage));
-        if policy.stages.is_empty() {
-            if !stage.is_empty() {
-                let text = format!("step {name} has stage {named} but policy has no stages defined");
-                refuse(findings, &at, "STAGE_UNKNOWN", "the policy has no stages", text);
+        let (code, message, fault) = match (policy.stages.is_empty(), stage.is_empty()) {
+            (true, true) => continue,
+            (true, false) => {
+                let fault = format!("has stage {} but policy has no stages defined", quoted(stage));
+                ("STAGE_UNKNOWN", "the policy has no stages", fault)
             }
-        } else if stage.is_empty() {
-            let text =
-                format!("step {name} has no stage but policy defines stages; all steps must have a stage");
-            refuse(findings, &at, "STAGE_REQUIRED", "the policy has stages, so each step names one", text);
-        } else if !policy.stages.contains(stage) {
-            let text = format!("step {name} references unknown stage {named}");
-            refuse(findings, &at, "STAGE_UNKNOWN", "this is not one of the policy's stages", text);
-        }
+            (false, true) => {
+                let fault = "has no stage but policy defines stages; all steps must have a stage".to_owned();
+                ("STAGE_REQUIRED", "the policy has stages, so each step names one", fault)
+            }
+            (false, false) if policy.stages.contains(stage) => continue,
+            (false, false) => {
+                let fault = format!("references unknown stage {}", quoted(stage));
+                ("STAGE_UNKNOWN", "this is not one of the policy's stages", fault)
+            }
+        };
+        refuse(findings, &at, code, message, format!("step {} {fault}", quoted(&step.name)));
     }
 }
 

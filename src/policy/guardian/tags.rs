@@ -22,7 +22,7 @@ pub(super) fn check(findings: &mut Findings, policy: &Policy) {
         findings.tag(&steps, "STEPS_REQUIRED", "a policy needs a step", "Policy.Steps", "required");
     }
     for (n, step) in policy.steps.iter().enumerate() {
-        check_step(findings, &steps.index(n), &format!("Policy.Steps[{n}]"), step);
+        check_step(findings, &steps.index(n), n, step);
     }
     if let Some(appeal) = &policy.appeal {
         check_appeal_config(findings, &root.field("appeal"), appeal);
@@ -37,8 +37,8 @@ pub(super) fn check(findings: &mut Findings, policy: &Policy) {
     }
 }
 
-fn check_step(findings: &mut Findings, at: &Path<'_>, key: &str, step: &ApprovalStep) {
-    let key = |field: &str| format!("{key}.{field}");
+fn check_step(findings: &mut Findings, at: &Path<'_>, n: usize, step: &ApprovalStep) {
+    let key = |field: &str| format!("Policy.Steps[{n}].{field}");
     if step.name.is_empty() {
         findings.tag(&at.field("name"), "STEP_NAME_REQUIRED", "a step needs a name", key("Name"), "required");
     }
@@ -74,11 +74,11 @@ fn check_step(findings: &mut Findings, at: &Path<'_>, key: &str, step: &Approval
 fn check_appeal_config(findings: &mut Findings, at: &Path<'_>, appeal: &PolicyAppealConfig) {
     let options = at.field("duration_options");
     for (n, option) in appeal.duration_options.iter().enumerate() {
-        let (at, key) = (options.index(n), format!("Policy.AppealConfig.DurationOptions[{n}]"));
+        let at = options.index(n);
         for (field, go, value) in [("name", "Name", &option.name), ("value", "Value", &option.value)] {
             if value.is_empty() {
                 let message = format!("a duration option needs a {field}");
-                let key = format!("{key}.{go}");
+                let key = format!("Policy.AppealConfig.DurationOptions[{n}].{go}");
                 findings.tag(&at.field(field), "DURATION_OPTION_INCOMPLETE", message, key, "required");
             }
         }
