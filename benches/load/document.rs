@@ -15,10 +15,14 @@ use crate::clients::Http2;
 use crate::durable::Record;
 use crate::round::Clients as _;
 
-/// Policies for production access: two steps of approval each.
-const POLICY: &[u8] =
+/// Policies for production access: two steps of approval each, and nothing to compile.
+pub const PLAIN: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/02-aws-production.json"));
-const GUARDIAN_POLICY: &[u8] =
+pub const GUARDIAN_PLAIN: &[u8] = include_bytes!("../data/guardian-production.json");
+/// Policies with two short expressions each.
+pub const CONDITIONS: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/04-leaver-confirmation.json"));
+pub const GUARDIAN_EXPRESSIONS: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guardian/01-sequential-manual.json"));
 /// Five stages, and a request that comes through all of them.
 const FIVE_STAGES: &[u8] = include_bytes!("../data/five-stages.json");
@@ -53,9 +57,8 @@ pub struct Stored {
 }
 
 /// Makes a policy of ConductorOne's shape.
-pub fn store(server: &Process) -> Result<Stored, Fault> {
-    let creates =
-        Http2::grpc(server.addr, CREATE, &message("c1.api.policy.v1.CreatePolicyRequest", POLICY)?)?;
+pub fn store(server: &Process, json: &[u8]) -> Result<Stored, Fault> {
+    let creates = Http2::grpc(server.addr, CREATE, &message("c1.api.policy.v1.CreatePolicyRequest", json)?)?;
     let answer = once(&creates)?;
     let policy = CreatePolicyResponse::decode(answer.as_slice())?.policy.ok_or("no policy was answered")?;
     let get = GetPolicyRequest { id: policy.id.clone() }.encode_to_vec();
@@ -65,10 +68,10 @@ pub fn store(server: &Process) -> Result<Stored, Fault> {
 }
 
 /// Makes a policy of Guardian's dialect.
-pub fn store_guardian(server: &Process) -> Result<Stored, Fault> {
-    let bytes = message("gotocompany.guardian.v1beta1.Policy", GUARDIAN_POLICY)?;
+pub fn store_guardian(server: &Process, json: &[u8]) -> Result<Stored, Fault> {
+    let bytes = message("gotocompany.guardian.v1beta1.Policy", json)?;
     let mut policy = guardian::Policy::decode(bytes.as_slice())?;
-    policy.id = format!("warehouse-{NUMBER}");
+    policy.id = format!("{}-{NUMBER}", policy.id);
     let create = guardian::CreatePolicyRequest { policy: Some(policy.clone()), dry_run: false };
     let creates =
         Http2::grpc(server.addr, GUARDIAN_CREATE, &create.encode_to_vec())?.numbered(NUMBER.as_bytes())?;

@@ -12,8 +12,14 @@ use crate::durable::Writers;
 use crate::round::{self, Clients, Round};
 use crate::{Fault, Options};
 
+const PLAIN: &str = "`Create`, gRPC";
+const CONDITIONS: &str = "`Create`, two conditions";
+const GUARDIAN: &str = "Guardian's `CreatePolicy`";
+const EXPRESSIONS: &str = "Guardian's `CreatePolicy`, two expressions";
 const SLED: &str = "bare sled";
-const GUARDIAN_SLED: &str = "bare sled, records of `CreatePolicy`";
+const CONDITIONS_SLED: &str = "bare sled, with conditions";
+const GUARDIAN_SLED: &str = "bare sled, Guardian's";
+const EXPRESSIONS_SLED: &str = "bare sled, Guardian's with expressions";
 const FILE: &str = "raw file";
 const ECHO: &str = "bare tonic echo";
 const GRPC_GET: &str = "`Get`, gRPC";
@@ -83,18 +89,26 @@ impl<'a> Figure<'a> {
 pub fn run(options: &Options) -> Result<Vec<Row>, Fault> {
     let data = tempfile::Builder::new().prefix("load-").tempdir_in(&options.dir)?;
     let server = Process::server(&options.server, &data.path().join("server"))?;
-    let stored = document::store(&server)?;
-    let guardian = document::store_guardian(&server)?;
+    let stored = document::store(&server, document::PLAIN)?;
+    let conditions = document::store(&server, document::CONDITIONS)?;
+    let guardian = document::store_guardian(&server, document::GUARDIAN_PLAIN)?;
+    let expressions = document::store_guardian(&server, document::GUARDIAN_EXPRESSIONS)?;
     let (simulate, simulations) = document::simulation(&server)?;
     let echoes = Echoes {
         get: Echo::of(&stored.gets, &stored.get)?,
-        guardian: Echo::of(&guardian.gets, &guardian.get)?,
+        guardian: Echo::of(&expressions.gets, &expressions.get)?,
         simulate: Echo::of(&simulations, &simulate)?,
     };
 
-    let writes = writes(&server, &stored, &guardian, data.path())?;
+    let creates = [
+        (PLAIN, SLED, Some(0.5), &stored),
+        (CONDITIONS, CONDITIONS_SLED, None, &conditions),
+        (GUARDIAN, GUARDIAN_SLED, Some(0.5), &guardian),
+        (EXPRESSIONS, EXPRESSIONS_SLED, Some(0.5), &expressions),
+    ];
+    let writes = writes(&server, creates, data.path())?;
     let reads = reads(&server, &echoes, &stored)?;
-    let others = others(&server, &echoes, guardian.gets, simulations);
+    let others = others(&server, &echoes, expressions.gets, simulations);
     let mut rows = Vec::new();
     // Writes first: what is read afterwards is read from a store that holds something.
     for group in [writes, reads, others] {
@@ -115,27 +129,31 @@ fn asked_for<'a>(group: Vec<Figure<'a>>, only: &str) -> Vec<Figure<'a>> {
     group.into_iter().filter(|figure| names.contains(&figure.name)).collect()
 }
 
+/// Creates, each beside a floor of its own: sled with records of the same size. `creates` has the names of both, and the share
+/// to reach.
 fn writes<'a>(
     server: &'a Process,
-    stored: &Stored,
-    guardian: &Stored,
+    creates: [(&'static str, &'static str, Option<f64>, &Stored); 4],
     data: &Path,
 ) -> Result<Vec<Figure<'a>>, Fault> {
-    let record = document::record(stored);
-    let file = Writers::file(&data.join("file"), record.clone())?;
-    let sled = Writers::sled(&data.join("sled"), record)?;
-    let guardian_sled = Writers::sled(&data.join("guardian-sled"), document::record(guardian))?;
-    // Clients of several rounds share them, and they are needed until the end.
-    let [file, sled, guardian_sled] =
-        [file, sled, guardian_sled].map(|writers| &*Box::leak(Box::new(writers)));
-    Ok(vec![
-        Figure::new("`Create`, gRPC", Some(server), stored.creates.clone()).against(SLED, Some(0.5)),
-        Figure::new(SLED, None, sled).against(FILE, None),
-        Figure::new("Guardian's `CreatePolicy`", Some(server), guardian.creates.clone())
-            .against(GUARDIAN_SLED, Some(0.5)),
-        Figure::new(GUARDIAN_SLED, None, guardian_sled),
-        Figure::new(FILE, None, file),
-    ])
+    let mut figures = Vec::new();
+    for (number, (name, floor, aim, stored)) in creates.into_iter().enumerate() {
+        let record = document::record(stored);
+        let sled = lasting(Writers::sled(&data.join(format!("sled-{number}")), record.clone())?);
+        let floor_figure = Figure::new(floor, None, sled);
+        figures.push(Figure::new(name, Some(server), stored.creates.clone()).against(floor, aim));
+        figures.push(if number == 0 { floor_figure.against(FILE, None) } else { floor_figure });
+        if number == 0 {
+            let file = lasting(Writers::file(&data.join("file"), record)?);
+            figures.push(Figure::new(FILE, None, file));
+        }
+    }
+    Ok(figures)
+}
+
+/// Clients of several rounds share them, and they are needed until the end.
+fn lasting(writers: Writers) -> &'static Writers {
+    Box::leak(Box::new(writers))
 }
 
 /// An echo, and the calls of it that have the messages of other calls, and their answers.
