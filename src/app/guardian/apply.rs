@@ -7,7 +7,7 @@ use super::write::aad;
 use super::{Document, Doing};
 use crate::app::{ATTEMPTS_MAX, App, Caller, Error};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
-use crate::policy::guardian::{self, Family, secrets};
+use crate::policy::guardian::{self, Family, Surroundings, secrets};
 
 impl App {
     /// Stores the next version, if it says something else than the latest; answers the one that holds then, masked.
@@ -23,6 +23,9 @@ impl App {
     ) -> Result<(Document, Vec<String>), Error> {
         let around = self.guardian.surroundings(family, self.clock.now());
         let id = sent.policy.id.clone();
+        let only_asks = dry_run || caller.validate_only;
+        // Secrets could be guessed by comparing them where that leaves no trace.
+        let may_compare = !only_asks || !has_secrets(&sent.policy, around);
         for _ in 0..ATTEMPTS_MAX {
             let missing = || Error::NoSuchVersion { id: id.clone(), version: 0 };
             let head = self.guardian_head(&id).await?.ok_or_else(missing)?;
@@ -33,9 +36,6 @@ impl App {
             guardian::prepare(&mut document.policy, around);
             let warnings = self.guardian_check(caller, Doing::Update, &document.policy, around).await?;
             document.policy.version = head.latest.checked_add(1).ok_or(Error::Damaged)?;
-            let only_asks = dry_run || caller.validate_only;
-            // Secrets could be guessed by comparing them where that leaves no trace.
-            let may_compare = !only_asks || !secrets::has_any(&sent.policy);
             if may_compare && content(&document.policy) == content(&latest.policy) {
                 return Ok((self.read_by_all(latest), warnings));
             }
@@ -63,6 +63,13 @@ impl App {
         secrets::open(&mut document.policy, open, || Error::Damaged)?;
         Ok(document)
     }
+}
+
+/// Whether a document brings secrets. Only in the shape in which it is kept do credentials have the names by which they are known.
+fn has_secrets(sent: &Policy, around: Surroundings) -> bool {
+    let mut kept = sent.clone();
+    guardian::prepare(&mut kept, around);
+    secrets::has_any(&kept)
 }
 
 /// What a document says, apart from when and as which version.
