@@ -64,6 +64,12 @@ impl Violations {
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
     }
+
+    /// Those of one more check of the same document behind these, as far as one answer carries them.
+    pub fn extend(&mut self, more: Violations) {
+        let room = VIOLATIONS_MAX.saturating_sub(self.0.len());
+        self.0.extend(more.0.into_iter().take(room));
+    }
 }
 
 impl From<Violation> for Violations {

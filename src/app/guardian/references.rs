@@ -3,8 +3,8 @@
 use super::Doing;
 use super::write::too_large;
 use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error};
-use crate::pb::gotocompany::guardian::v1beta1::Policy;
-use crate::policy::guardian::{self, Lint, Surroundings};
+use crate::pb::gotocompany::guardian::v1beta1::{Policy, PolicyConfig};
+use crate::policy::guardian::{self, Lint, REFERENCES_MAX, Surroundings};
 use crate::policy::{Path, Report, Warning};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -16,6 +16,16 @@ const REFERENCES_WALKED_MAX: usize = 64;
 pub(super) fn too_large_to_check(policy: &Policy) -> Result<(), Error> {
     let bytes = policy.encoded_len();
     if bytes > DOCUMENT_MAX_BYTES { Err(too_large(bytes)) } else { Ok(()) }
+}
+
+/// The policies that are referred to, each with the places of its requirement and its appeal. Of a document that has too many,
+/// which is refused for that, not all.
+fn references(policy: &Policy) -> Vec<(usize, usize, &PolicyConfig)> {
+    let references = policy.requirements.iter().enumerate().flat_map(|(n, requirement)| {
+        let appeals = requirement.appeals.iter().enumerate();
+        appeals.filter_map(move |(m, appeal)| Some((n, m, appeal.policy.as_ref()?)))
+    });
+    references.take(REFERENCES_MAX).collect()
 }
 
 impl App {
@@ -32,8 +42,18 @@ impl App {
     ) -> Result<Vec<String>, Error> {
         // Before anything looks at it, because what that costs grows with it.
         too_large_to_check(policy)?;
-        let compiled = guardian::compile(policy, around);
-        let compiled = compiled.map_err(|refused| self.guardian.refusal(doing, *refused))?;
+        let compiled = match guardian::compile(policy, around) {
+            Ok(compiled) => compiled,
+            Err(mut refused) => {
+                // All violations come at once.
+                if self.guardian.lint == Lint::Deny
+                    && let Err(Error::Invalid(more)) = self.check_guardian_references(policy).await
+                {
+                    refused.violations.extend(more);
+                }
+                return Err(self.guardian.refusal(doing, *refused));
+            }
+        };
         let found = self.check_guardian_references(policy).await?;
         let warnings: Vec<Warning> = compiled.warnings.into_iter().chain(found).collect();
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
@@ -47,22 +67,18 @@ impl App {
         let mut report = Report::default();
         let root = Path::ROOT;
         let path = root.field("requirements");
-        for (n, requirement) in policy.requirements.iter().enumerate() {
+        for (n, m, reference) in references(policy) {
             let at = path.index(n);
             let at = at.field("appeals");
-            for (m, appeal) in requirement.appeals.iter().enumerate() {
-                let Some(reference) = &appeal.policy else { continue };
-                let at = at.index(m);
-                let at = at.field("policy");
-                if self.find(&reference.id, reference.version).await?.is_none() && reference.id != policy.id {
-                    let message =
-                        format!("there is no version {} of policy {}", reference.version, reference.id);
-                    self.lint(&mut report, &at, "POLICY_REFERENCE_UNKNOWN", message);
-                }
-                if self.comes_back(&policy.id, (reference.id.clone(), reference.version)).await? {
-                    let message = format!("the requirements of {} come back to this policy", reference.id);
-                    self.lint(&mut report, &at, "REQUIREMENT_CYCLE", message);
-                }
+            let at = at.index(m);
+            let at = at.field("policy");
+            if self.find(&reference.id, reference.version).await?.is_none() && reference.id != policy.id {
+                let message = format!("there is no version {} of policy {}", reference.version, reference.id);
+                self.lint(&mut report, &at, "POLICY_REFERENCE_UNKNOWN", message);
+            }
+            if self.comes_back(&policy.id, (reference.id.clone(), reference.version)).await? {
+                let message = format!("the requirements of {} come back to this policy", reference.id);
+                self.lint(&mut report, &at, "REQUIREMENT_CYCLE", message);
             }
         }
         Ok(report.finish()?)

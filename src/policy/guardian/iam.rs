@@ -5,6 +5,7 @@
 
 use super::super::Path;
 use super::findings::{Findings, Wording};
+use super::secrets::CREDENTIALS;
 use super::tags::is_url;
 use super::{Family, Surroundings};
 use crate::expr::guardian as language;
@@ -226,8 +227,9 @@ fn as_text(value: &Value, place: &str, faults: &mut Vec<String>) -> Option<Strin
         Kind::StringValue(text) => Some(text.clone()),
         Kind::NullValue(_) => None,
         other => {
+            let is_credential = CREDENTIALS.iter().any(|name| place.ends_with(name));
             let shown = match other {
-                Kind::NumberValue(number) => language::number_as_go_shows_it(*number),
+                Kind::NumberValue(number) if !is_credential => language::number_as_go_shows_it(*number),
                 Kind::BoolValue(truth) => truth.to_string(),
                 // Whatever it is, it may be a secret in the wrong place.
                 _ => "...".to_owned(),

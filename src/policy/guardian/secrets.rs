@@ -11,7 +11,8 @@ use crate::pb::json::{Entry, Kind, Struct, Value};
 use prost::Message;
 
 /// The credentials in the configuration of `http`.
-const CREDENTIALS: [&str; 5] = ["password", "value", "token", "credentials_json", "credentials_json_base64"];
+pub(super) const CREDENTIALS: [&str; 5] =
+    ["password", "value", "token", "credentials_json", "credentials_json_base64"];
 /// The only key of a sealed object.
 const SEALED: &str = "sealed";
 
