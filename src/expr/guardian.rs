@@ -172,6 +172,12 @@ pub fn number_as_go_shows_it(number: f64) -> String {
     text::shown(&Value::Float(number), usize::MAX).unwrap_or_default()
 }
 
+/// A value as Go's `%v` prints it; `None` if that is longer than a text may be.
+#[must_use]
+pub fn value_as_go_shows_it(value: &Value) -> Option<String> {
+    text::shown(value, TEXT_MAX_BYTES)
+}
+
 const NOT_FOUND: &str = "parameter not found: ";
 
 /// Checks an expression for its place.

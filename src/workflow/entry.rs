@@ -101,6 +101,9 @@ pub struct Label {
     pub value: Template,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub category: String,
+    /// What else is known of it; expressions see it.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Which labels a request may bring with it.

@@ -8,7 +8,7 @@ use crate::pb::gotocompany::guardian::v1beta1::{
     LabelingRule, Policy, PolicyAppealConfig, UserLabelConfig,
     policy_appeal_config::MetadataSource as GivenSource,
 };
-use crate::pb::json::{Entry as Member, Kind, Value};
+use crate::pb::json::{Entry as Member, Kind, Struct, Value};
 use crate::workflow::{
     Creator, DurationOption, Entry, Label, LabelRule, Lifetime, MetadataSource, Question, UserLabels,
 };
@@ -116,10 +116,12 @@ fn compile_rule(findings: &mut Findings, at: &Path<'_>, rule: &LabelingRule) -> 
     let labels = at.field("labels");
     let mut compiled = Vec::new();
     for (key, text) in &rule.labels {
+        let data = rule.label_metadata.get(key);
         compiled.push(Label {
             key: key.clone(),
             value: expression::compile_template(findings, &labels.key(key), Place::LabelValue, text),
-            category: rule.label_metadata.get(key).map(|data| data.category.clone()).unwrap_or_default(),
+            category: data.map(|data| data.category.clone()).unwrap_or_default(),
+            attributes: data.and_then(|data| data.attributes.as_ref()).map(object).unwrap_or_default(),
         });
     }
     LabelRule {
@@ -151,11 +153,11 @@ pub(super) fn json(value: Option<&Value>) -> serde_json::Value {
         Some(Kind::NumberValue(number)) => (*number).into(),
         Some(Kind::StringValue(text)) => text.clone().into(),
         Some(Kind::BoolValue(truth)) => (*truth).into(),
-        Some(Kind::StructValue(object)) => {
-            let members =
-                object.fields.iter().map(|Member { key, value }| (key.clone(), json(value.as_ref())));
-            serde_json::Value::Object(members.collect())
-        }
+        Some(Kind::StructValue(fields)) => serde_json::Value::Object(object(fields)),
         Some(Kind::ListValue(list)) => list.values.iter().map(|value| json(Some(value))).collect(),
     }
+}
+
+fn object(fields: &Struct) -> serde_json::Map<String, serde_json::Value> {
+    fields.fields.iter().map(|Member { key, value }| (key.clone(), json(value.as_ref()))).collect()
 }

@@ -153,6 +153,12 @@ pub struct GivenLabel {
     /// `policy_rule` or `user`.
     pub source: String,
     pub category: String,
+    /// What the rule says about it besides; empty = nothing.
+    #[serde(default)]
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+    /// When a rule gave it.
+    #[serde(default)]
+    pub applied_at: Option<DateTime<Utc>>,
 }
 
 /// A requirement that was looked at.
@@ -297,7 +303,8 @@ impl Machine<'_> {
         if self.dry_run {
             self.skip_what_nobody_is_asked(state, at)?;
         }
-        if state.status == AppealStatus::Approved {
+        // Guardian looks at requirements once it has stored the appeal, and of one that is only tried stores nothing.
+        if state.status == AppealStatus::Approved && !self.dry_run {
             self.look_at_requirements(state, at)?;
         }
         Ok(())

@@ -156,7 +156,8 @@ pub enum Abort {
     Requirement,
 }
 
-/// Makes an appeal: what is asked of it, Apply, labels, Advance or DryRunAdvance, and what fires if it is approved by then.
+/// Makes an appeal: what is asked of it, Apply, labels, Advance or DryRunAdvance, and, of an appeal that is stored, what fires if it is
+/// approved by then.
 pub fn create(policy: &Policy, asked: &Asked, dry_run: bool) -> Result<Appeal, Abort> {
     let mut known = policy.clone();
     known.steps.append(&mut known.custom);
@@ -167,7 +168,7 @@ pub fn create(policy: &Policy, asked: &Asked, dry_run: bool) -> Result<Appeal, A
     if dry_run {
         dry_run_advance(&known, &mut appeal)?;
     }
-    if appeal.status == "approved" {
+    if appeal.status == "approved" && !dry_run {
         appeal.requirements = entry::requirements(&policy.config, asked)?;
     }
     Ok(appeal)

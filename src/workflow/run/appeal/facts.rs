@@ -1,6 +1,6 @@
 //! What expressions of a Guardian policy see: the appeal as a JSON map with keys in snake_case (reference: section 3.2).
 
-use super::{AppealState, Approval, Machine, Refused};
+use super::{AppealState, Approval, GivenLabel, Machine, Refused};
 use crate::expr::guardian::{Parameters, Value as Found, outcome};
 use crate::workflow::{Condition, Template};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -78,13 +78,7 @@ impl Machine<'_> {
         if !state.labels.is_empty() {
             let labels = state.labels.iter().map(|(key, label)| (key.clone(), json!(label.value)));
             appeal.insert("labels".to_owned(), Value::Object(labels.collect()));
-            let metadata = state.labels.iter().map(|(key, label)| {
-                let data = json!({
-                    "value": label.value, "derived_from": label.derived_from, "source": label.source,
-                    "category": label.category,
-                });
-                (key.clone(), data)
-            });
+            let metadata = state.labels.iter().map(|(key, label)| (key.clone(), about(label)));
             appeal.insert("labels_metadata".to_owned(), Value::Object(metadata.collect()));
         }
         if !state.approvals.is_empty() {
@@ -105,6 +99,21 @@ impl Machine<'_> {
             "dont_allow_self_approval": one.dont_allow_self_approval, "created_at": made, "updated_at": made,
         })
     }
+}
+
+/// What Guardian keeps of a label beside its value.
+fn about(label: &GivenLabel) -> Value {
+    let mut data = json!({
+        "value": label.value, "derived_from": label.derived_from, "source": label.source,
+        "category": label.category,
+    });
+    if !label.attributes.is_empty() {
+        data["attributes"] = Value::Object(label.attributes.clone());
+    }
+    if let Some(at) = label.applied_at {
+        data["applied_at"] = json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    }
+    data
 }
 
 fn parameters(appeal: Value, at: DateTime<Utc>) -> Result<Parameters, Refused> {

@@ -2,7 +2,7 @@
 
 use super::facts::{boolean, text};
 use super::{AppealState, Failure, FailureKind, GivenLabel, Machine, Refused};
-use crate::expr::guardian::{Parameters, Value as Found};
+use crate::expr::guardian::{Parameters, Value as Found, value_as_go_shows_it};
 use crate::workflow::{Condition, LabelRule, Pattern, Template, UserLabels};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ impl Machine<'_> {
         let mut labels = BTreeMap::new();
         for rule in &entry.labels {
             self.go_on()?;
-            apply_rule(rule, &facts, &mut labels, &mut state.notes)?;
+            apply_rule(rule, &facts, at, &mut labels, &mut state.notes)?;
         }
         let brought = state.appeal.get("user_labels").and_then(Value::as_object).cloned().unwrap_or_default();
         let rules = entry.user_labels.as_ref();
@@ -40,6 +40,7 @@ impl Machine<'_> {
 fn apply_rule(
     rule: &LabelRule,
     facts: &Parameters,
+    at: DateTime<Utc>,
     labels: &mut BTreeMap<String, GivenLabel>,
     notes: &mut Vec<String>,
 ) -> Result<(), Refused> {
@@ -67,25 +68,27 @@ fn apply_rule(
         match value {
             Err(error) => failed(notes, error)?,
             Ok(value) => {
-                let (derived_from, category) = (rule.name.clone(), label.category.clone());
-                let source = "policy_rule".to_owned();
-                labels.insert(label.key.clone(), GivenLabel { value, derived_from, source, category });
+                let given = GivenLabel {
+                    value,
+                    derived_from: rule.name.clone(),
+                    source: "policy_rule".to_owned(),
+                    category: label.category.clone(),
+                    attributes: label.attributes.clone(),
+                    applied_at: Some(at),
+                };
+                labels.insert(label.key.clone(), given);
             }
         }
     }
     Ok(())
 }
 
-/// A value as Guardian writes it into a label: a text as it is, whole numbers plainly, floats with six digits.
+/// A value as Guardian writes it into a label: floats with six digits, everything else as Go prints it.
 fn shown(condition: &Condition, facts: &Parameters) -> Result<String, String> {
-    Ok(match super::facts::evaluate(condition, facts)? {
-        Found::Text(text) => text.to_string(),
-        Found::Int(number) => number.to_string(),
-        Found::Float(number) => format!("{number:.6}"),
-        Found::Bool(truth) => truth.to_string(),
-        Found::Nil => "<nil>".to_owned(),
-        other => crate::expr::guardian::outcome::json(&other)?,
-    })
+    match super::facts::evaluate(condition, facts)? {
+        Found::Float(number) => Ok(format!("{number:.6}")),
+        other => value_as_go_shows_it(&other).ok_or_else(|| "the value is too long".to_owned()),
+    }
 }
 
 fn check(rules: &UserLabels, brought: &Map<String, Value>) -> Result<(), Failure> {
