@@ -155,10 +155,9 @@ pub(super) fn violation(
 
 /// The first violation in full and how many more there are, since a status message is one line.
 fn summary(violations: &Violations) -> String {
-    let mut all = violations.iter();
-    let Some(first) = all.next() else { return "invalid".to_owned() };
+    let Some(first) = violations.iter().next() else { return "invalid".to_owned() };
     let place = if first.path.is_empty() { String::new() } else { format!("{}: ", first.path) };
-    match all.count() {
+    match violations.total().saturating_sub(1) {
         0 => format!("{place}{}", first.message),
         more => format!("{place}{} (and {})", first.message, count(more, "more violation")),
     }

@@ -20,7 +20,7 @@ pub use rotate::Rotated;
 
 use super::{Error, GuardianCode, Keys};
 use crate::pb::gotocompany::guardian::v1beta1::Policy;
-use crate::policy::guardian::{Compat, Family, Lint, Refused, Said, Surroundings};
+use crate::policy::guardian::{Compat, Family, Lint, NUL, Refused, Said, Surroundings};
 use chrono::DateTime;
 use prost_types::Timestamp;
 
@@ -99,6 +99,7 @@ impl Guardian {
         }
         match error {
             Error::AsGuardian { .. } => error,
+            Error::NoSuchVersion { ref id, .. } if id.contains('\0') => internal(doing, NUL),
             Error::NoSuchVersion { .. } => {
                 Error::AsGuardian { code: GuardianCode::NotFound, message: error.to_string() }
             }

@@ -10,6 +10,7 @@
 
 mod approver;
 mod compile;
+mod config;
 mod duration;
 mod entry;
 mod expression;
@@ -29,7 +30,7 @@ use findings::Findings;
 use std::fmt;
 use std::str::FromStr;
 
-pub use iam::prepare;
+pub use rules::NUL;
 
 /// The longest id, in bytes; it is part of keys of the store.
 pub const ID_MAX_BYTES: usize = 512;
@@ -43,6 +44,9 @@ pub const REFERENCES_MAX: usize = 64;
 /// The most that the expressions of one policy may cost that are evaluated when it is stored, in steps of an evaluation: that
 /// of sixteen which use up their own budgets, or of very many ordinary ones.
 pub const EARLY_STEPS_MAX: usize = 16 * crate::expr::guardian::STEPS_MAX;
+
+/// What Go has as no time at all: the first instant of the year 1, in seconds since 1970.
+const ZERO_SECONDS: i64 = -62_135_596_800;
 
 /// Whether faults of Guardian's are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -106,6 +110,16 @@ pub struct Refused {
     pub said: Said,
 }
 
+impl Refused {
+    /// For lints that are violations, which Guardian does not know: in the words that its own validation would have.
+    #[must_use]
+    pub fn by_lints(violations: Violations) -> Refused {
+        let first = violations.iter().next().map(|one| format!("{}: {}", one.path, one.message));
+        let said = Said::Text(format!("{}{}", findings::VALIDATION, first.unwrap_or_default()));
+        Refused { violations, said }
+    }
+}
+
 /// How Guardian refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -113,6 +127,15 @@ pub enum Said {
     Text(String),
     /// Not at all: its handler panics.
     Panic,
+}
+
+/// Brings a document into the shape in which it is kept: of the IAM configuration what Guardian keeps, and no time where it is what
+/// Go has as none.
+pub fn prepare(policy: &mut Policy, around: Surroundings) {
+    iam::prepare(policy, around);
+    for time in [&mut policy.created_at, &mut policy.updated_at] {
+        *time = time.take().filter(|time| time.seconds != ZERO_SECONDS || time.nanos != 0);
+    }
 }
 
 /// Compiles a prepared document.
@@ -124,6 +147,7 @@ pub fn compile(policy: &Policy, around: Surroundings) -> Result<Compiled, Box<Re
     rules::check(&mut findings, policy);
     lint::check(&mut findings, policy);
     let workflow = compile::compile(&mut findings, policy);
+    config::check(&mut findings, policy);
     Ok(Compiled { warnings: findings.finish()?, workflow })
 }
 

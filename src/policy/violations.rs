@@ -57,24 +57,34 @@ impl fmt::Display for Warning {
 
 /// Why a document is refused: at least one violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    /// At most [`VIOLATIONS_MAX`], and one more that says how many are left out.
+    listed: Vec<Violation>,
+    left_out: usize,
+}
 
 impl Violations {
     /// The violations, in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
-        self.0.iter()
+        self.listed.iter()
+    }
+
+    /// How many there are, those that are left out included.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.listed.len() + self.left_out - usize::from(self.left_out > 0)
     }
 
     /// Those of one more check of the same document behind these, as far as one answer carries them.
     pub fn extend(&mut self, more: Violations) {
-        let room = VIOLATIONS_MAX.saturating_sub(self.0.len());
-        self.0.extend(more.0.into_iter().take(room));
+        let room = VIOLATIONS_MAX.saturating_sub(self.listed.len());
+        self.listed.extend(more.listed.into_iter().take(room));
     }
 }
 
 impl From<Violation> for Violations {
     fn from(one: Violation) -> Self {
-        Violations(vec![one])
+        Violations { listed: vec![one], left_out: 0 }
     }
 }
 
@@ -84,6 +94,7 @@ pub struct Report {
     violations: Vec<Violation>,
     left_out: usize,
     warnings: Vec<Warning>,
+    warnings_left_out: usize,
 }
 
 impl Report {
@@ -131,13 +142,12 @@ impl Report {
                     last.span = span;
                 }
             }
-            Severity::Warning if self.warnings.len() < WARNINGS_MAX => {
+            Severity::Warning => {
                 self.warn(path, code.as_str(), message);
-                if let Some(last) = self.warnings.last_mut() {
+                if let Some(last) = self.warnings.last_mut().filter(|_| self.warnings_left_out == 0) {
                     last.span = span;
                 }
             }
-            Severity::Warning => {}
         }
     }
 
@@ -145,12 +155,19 @@ impl Report {
     pub fn warn(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
         if self.warnings.len() < WARNINGS_MAX {
             self.warnings.push(Warning { path: path.to_string(), span: None, code, message: message.into() });
+        } else {
+            self.warnings_left_out += 1;
         }
     }
 
     /// The warnings, if nothing was refused; else all the violations.
     pub fn finish(mut self) -> Result<Vec<Warning>, Violations> {
         if self.violations.is_empty() {
+            if self.warnings_left_out > 0 {
+                let message = format!("{} more warnings are not listed", self.warnings_left_out);
+                let path = String::new();
+                self.warnings.push(Warning { path, span: None, code: "MORE_WARNINGS", message });
+            }
             return Ok(self.warnings);
         }
         if self.left_out > 0 {
@@ -162,7 +179,7 @@ impl Report {
                 message,
             });
         }
-        Err(Violations(self.violations))
+        Err(Violations { listed: self.violations, left_out: self.left_out })
     }
 }
 
@@ -184,8 +201,18 @@ mod tests {
         for n in 0..VIOLATIONS_MAX + 7 {
             report.refuse(&Path::ROOT.field("rules").index(n), "X", "wrong");
         }
-        let violations: Vec<_> = report.finish().unwrap_err().iter().cloned().collect();
+        let refused = report.finish().unwrap_err();
+        assert_eq!(refused.total(), VIOLATIONS_MAX + 7);
+        let violations: Vec<_> = refused.iter().cloned().collect();
         assert_eq!(violations.len(), VIOLATIONS_MAX + 1);
         assert_eq!(violations.last().unwrap().message, "7 more violations are not listed");
+
+        let mut report = Report::default();
+        for n in 0..WARNINGS_MAX + 7 {
+            report.warn(&Path::ROOT.field("rules").index(n), "X", "odd");
+        }
+        let warnings = report.finish().unwrap();
+        assert_eq!(warnings.len(), WARNINGS_MAX + 1);
+        assert_eq!(warnings.last().unwrap().to_string(), "MORE_WARNINGS : 7 more warnings are not listed");
     }
 }

@@ -86,7 +86,8 @@ fn lines(warnings: &[String]) -> Vec<MetadataValue<Ascii>> {
         match room.checked_sub(line.len() + WARNING_OVERHEAD_BYTES) {
             Some(left) => room = left,
             None => {
-                let more = format!("MORE_WARNINGS : {} more warnings are not listed", warnings.len() - n);
+                let more =
+                    format!("MORE_WARNINGS : at least {} more warnings are not listed", warnings.len() - n);
                 lines.extend(value(&more));
                 break;
             }

@@ -1,9 +1,10 @@
 //! ListPolicies: every version of every policy in the order of `created_at`, or the versions that are asked for.
 
-use super::{Document, Doing};
+use super::{Document, Doing, internal};
 use crate::app::catalogue::{Place, Versions};
 use crate::app::{Answer, App, Error, error::invalid};
 use crate::pb::gotocompany::guardian::v1beta1::{ListPoliciesRequest, ListPoliciesResponse};
+use crate::policy::guardian::NUL;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,9 @@ impl App {
         if filter.is_empty() && !request.ids.is_empty() && !self.guardian.is_strict() {
             let message = "no entry is an id, id:version or id:0";
             return Err(invalid("ids", "IDS_INVALID", message));
+        }
+        if self.guardian.is_strict() && filter.keys().any(|id| id.contains('\0')) {
+            return Err(internal(Doing::List, NUL));
         }
         let (places, total) = {
             let versions = self.catalogue.versions();

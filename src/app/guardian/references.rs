@@ -4,7 +4,7 @@ use super::Doing;
 use super::write::too_large;
 use crate::app::{App, Caller, DOCUMENT_MAX_BYTES, Error};
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, PolicyConfig};
-use crate::policy::guardian::{self, Lint, REFERENCES_MAX, Surroundings};
+use crate::policy::guardian::{self, Lint, REFERENCES_MAX, Refused, Surroundings};
 use crate::policy::{Path, Report, Warning};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -54,7 +54,12 @@ impl App {
                 return Err(self.guardian.refusal(doing, *refused));
             }
         };
-        let found = self.check_guardian_references(policy).await?;
+        let found = match self.check_guardian_references(policy).await {
+            Err(Error::Invalid(violations)) => {
+                return Err(self.guardian.refusal(doing, Refused::by_lints(violations)));
+            }
+            found => found?,
+        };
         let warnings: Vec<Warning> = compiled.warnings.into_iter().chain(found).collect();
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         if caller.validate_only {

@@ -11,10 +11,6 @@ use crate::policy::guardian::secrets;
 use crate::store::{self, Batch};
 use bytes::Bytes;
 use prost::Message;
-use prost_types::Timestamp;
-
-/// What Go has as no time at all: the first instant of the year 1, in seconds since 1970.
-const ZERO_SECONDS: i64 = -62_135_596_800;
 
 /// The latest version of a policy, and the commit that wrote it.
 #[derive(Clone, Debug)]
@@ -161,9 +157,7 @@ impl App {
     pub(super) fn guardian_stamp(&self, policy: &mut Policy) {
         let now = self.clock.now();
         for time in [&mut policy.created_at, &mut policy.updated_at] {
-            if time.as_ref().is_none_or(is_zero) {
-                *time = Some(now);
-            }
+            time.get_or_insert(now);
         }
     }
 }
@@ -171,10 +165,6 @@ impl App {
 pub(super) fn too_large(bytes: usize) -> Error {
     let message = format!("{bytes} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
     invalid("", "DOCUMENT_TOO_LARGE", message)
-}
-
-fn is_zero(time: &Timestamp) -> bool {
-    time.seconds == ZERO_SECONDS && time.nanos == 0
 }
 
 /// What a sealed text is bound to: the policy and the place in it, whatever the version.

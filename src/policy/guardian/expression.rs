@@ -149,7 +149,9 @@ fn time_for(findings: &Findings, program: &Program) -> Option<DateTime<Utc>> {
 /// What is wrong with the result of an expression whatever the appeal and the time: with its value if that is always the same,
 /// else with its type.
 fn fault_of_result(findings: &mut Findings, program: &Program, place: Place, text: &str) -> Option<String> {
-    if !program.parameters().is_empty() || program.asks_for_the_time() {
+    // `$split` there always is.
+    let asks_for_facts = program.parameters().iter().any(|parameter| parameter.name != "split");
+    if asks_for_facts || program.asks_for_the_time() {
         return program.kind().and_then(|kind| fault_of_kind(kind, place));
     }
     // Once too much has been evaluated, nothing more is said.

@@ -9,7 +9,7 @@ use crate::expr::guardian::{EvalError, Parameters, Program, Value};
 use crate::expr::{Diagnostic, Severity};
 
 /// What stands before every text of its validation.
-const VALIDATION: &str = "policy validation: ";
+pub(super) const VALIDATION: &str = "policy validation: ";
 /// What beginning an evaluation costs, in steps.
 const EVALUATION_STEPS: usize = 100;
 

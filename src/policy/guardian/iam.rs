@@ -34,7 +34,7 @@ const SHIELD_KEYS: [&str; 3] = ["host", "auth_header", "auth_email"];
 
 /// Brings the IAM configuration of a document into the shape that Guardian keeps. One that cannot be read stays as it is,
 /// for [`super::compile`] to refuse.
-pub fn prepare(policy: &mut Policy, around: Surroundings) {
+pub(super) fn prepare(policy: &mut Policy, around: Surroundings) {
     let Some(iam) = &mut policy.iam else { return };
     if let Ok(config) = read(iam, around.family) {
         iam.config = Some(Value { kind: Some(Kind::StructValue(config)) });
@@ -258,7 +258,7 @@ fn is_null(value: &Value) -> bool {
     matches!(value.kind, None | Some(Kind::NullValue(_)))
 }
 
-fn fields(value: &Value) -> Option<&Struct> {
+pub(super) fn fields(value: &Value) -> Option<&Struct> {
     match &value.kind {
         Some(Kind::StructValue(fields)) => Some(fields),
         _ => None,
@@ -266,7 +266,7 @@ fn fields(value: &Value) -> Option<&Struct> {
 }
 
 /// The member of this name; if there is none, the first that differs in case only.
-fn find<'a>(given: &'a Struct, name: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(given: &'a Struct, name: &str) -> Option<&'a Value> {
     let folded = || given.fields.iter().find(|entry| entry.key.eq_ignore_ascii_case(name));
     given.fields.iter().find(|entry| entry.key == name).or_else(folded)?.value.as_ref()
 }

@@ -3,7 +3,7 @@
 use super::super::Path;
 use super::duration;
 use super::findings::Findings;
-use crate::pb::gotocompany::guardian::v1beta1::{Policy, PolicyAppealConfig};
+use crate::pb::gotocompany::guardian::v1beta1::{AppealOptions, Policy, PolicyAppealConfig};
 use std::collections::BTreeSet;
 
 pub(super) fn check(findings: &mut Findings, policy: &Policy) {
@@ -12,6 +12,34 @@ pub(super) fn check(findings: &mut Findings, policy: &Policy) {
     check_stages(findings, policy);
     if let Some(appeal) = &policy.appeal {
         check_appeal_config(findings, &root.field("appeal"), appeal);
+    }
+    let requirements = root.field("requirements");
+    for (n, requirement) in policy.requirements.iter().enumerate() {
+        let at = requirements.index(n);
+        let appeals = at.field("appeals");
+        for (m, appeal) in requirement.appeals.iter().enumerate() {
+            if let Some(options) = &appeal.options {
+                check_options(findings, &appeals.index(m).field("options"), options);
+            }
+        }
+    }
+}
+
+/// For how long a requirement asks for access.
+fn check_options(findings: &mut Findings, at: &Path<'_>, options: &AppealOptions) {
+    check_duration(findings, &at.field("duration"), &options.duration);
+    if !options.duration.is_empty() && options.expiration_date.is_some() {
+        let message = "an appeal with a duration and an expiration_date is refused";
+        findings.lint(at, "OPTIONS_EXCLUSIVE", message);
+    }
+}
+
+/// A length of time, if there is one.
+fn check_duration(findings: &mut Findings, at: &Path<'_>, text: &str) {
+    if !text.is_empty()
+        && let Err(error) = duration::parse(text)
+    {
+        findings.lint(at, "DURATION_INVALID", format!("{error}; write it like 24h or 1h30m"));
     }
 }
 
@@ -59,12 +87,7 @@ fn check_appeal_config(findings: &mut Findings, at: &Path<'_>, appeal: &PolicyAp
     let mut names = BTreeSet::new();
     for (n, option) in appeal.duration_options.iter().enumerate() {
         let at = options.index(n);
-        if !option.value.is_empty()
-            && let Err(error) = duration::parse(&option.value)
-        {
-            let message = format!("{error}; write it like 24h or 1h30m");
-            findings.lint(&at.field("value"), "DURATION_INVALID", message);
-        }
+        check_duration(findings, &at.field("value"), &option.value);
         if !option.name.is_empty() && !names.insert(option.name.as_str()) {
             findings.lint(&at.field("name"), "DURATION_NAME_REPEATED", "another option has this name");
         }

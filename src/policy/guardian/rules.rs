@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What times can be written: the years 1 to 9999, in seconds since 1970.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 /// What PostgreSQL says to the character 0.
-const NUL: &str = "ERROR: invalid byte sequence for encoding \"UTF8\": 0x00 (SQLSTATE 22021)";
+pub const NUL: &str = "ERROR: invalid byte sequence for encoding \"UTF8\": 0x00 (SQLSTATE 22021)";
 
 pub(super) fn check(findings: &mut Findings, policy: &Policy) {
     let root = Path::ROOT;
