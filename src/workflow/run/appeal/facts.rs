@@ -103,17 +103,22 @@ impl Machine<'_> {
 
 /// What Guardian keeps of a label beside its value.
 fn about(label: &GivenLabel) -> Value {
-    let mut data = json!({
-        "value": label.value, "derived_from": label.derived_from, "source": label.source,
-        "category": label.category,
-    });
+    let mut data = Map::new();
+    for (key, text) in [
+        ("value", &label.value),
+        ("derived_from", &label.derived_from),
+        ("source", &label.source),
+        ("category", &label.category),
+    ] {
+        data.insert(key.to_owned(), json!(text));
+    }
     if !label.attributes.is_empty() {
-        data["attributes"] = Value::Object(label.attributes.clone());
+        data.insert("attributes".to_owned(), Value::Object(label.attributes.clone()));
     }
     if let Some(at) = label.applied_at {
-        data["applied_at"] = json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        data.insert("applied_at".to_owned(), json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
     }
-    data
+    Value::Object(data)
 }
 
 fn parameters(appeal: Value, at: DateTime<Utc>) -> Result<Parameters, Refused> {
