@@ -6,6 +6,7 @@ mod dialect;
 mod envelope;
 mod finding;
 mod json_text;
+mod go_yaml;
 mod message;
 mod place;
 mod print;

@@ -129,6 +129,15 @@ async fn whoever_applies_a_policy_does_not_see_what_was_kept() {
     server.stop().await;
 }
 
+/// As it would be if Guardian's own client had sent the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scalars_of_yaml_are_stored_as_they_are_meant() {
+    let server = server(&[]).await;
+    done(&server, &["import", "guardian", "scalars.yaml"]).await;
+    golden(&data().join("scalars.exported.yaml"), &done(&server, &["export", "guardian"]).await);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_of_guardian_go_round() {
     let server = server(&[]).await;

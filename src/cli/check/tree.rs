@@ -42,9 +42,11 @@ pub(in crate::cli) struct Node {
 #[derive(Debug)]
 pub(in crate::cli) enum Value {
     Null,
-    Bool(bool),
-    /// In the spelling of JSON.
-    Number(String),
+    /// A number or a truth value: in the spelling of JSON, and as it stands in the file.
+    Bare {
+        json: String,
+        written: String,
+    },
     Text(String, ScalarStyle),
     List(Vec<NodeId>),
     /// Keys (always [`Value::Text`]) with their values, as they stand in the file.
@@ -238,13 +240,12 @@ impl Builder {
         true
     }
 
-    /// A key as text: `1:` and `true:` are keys of a JSON object all the same.
+    /// A key as text: `1:` and `true:` are keys of a JSON object all the same, as they are written.
     fn as_key(&mut self, value: Value, at: usize) -> Value {
         let text = match value {
             Value::Text(..) => return value,
             Value::Null => "null".to_owned(),
-            Value::Bool(given) => given.to_string(),
-            Value::Number(text) => text,
+            Value::Bare { written, .. } => written,
             Value::List(_) | Value::Map(_) => {
                 self.fault(at, "YAML_KEY", "a key has to be a text");
                 return value;
@@ -256,14 +257,17 @@ impl Builder {
 
 /// What a plain scalar is in the core schema of YAML 1.2. (`yes` and `no` are texts there.)
 fn resolve(text: &str) -> Value {
-    match text {
+    let json = match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Text("NaN".to_owned(), ScalarStyle::Plain),
-        _ => {}
+        "true" | "True" | "TRUE" => Some("true".to_owned()),
+        "false" | "False" | "FALSE" => Some("false".to_owned()),
+        _ => number(text),
+    };
+    let written = text.to_owned();
+    match json {
+        Some(json) => Value::Bare { json, written },
+        None => Value::Text(written, ScalarStyle::Plain),
     }
-    number(text).map_or_else(|| Value::Text(text.to_owned(), ScalarStyle::Plain), Value::Number)
 }
 
 /// Whether a plain scalar of this text is a text.
@@ -334,7 +338,8 @@ mod tests {
             ("-1.5E-07", "-1.5e-07"),
             ("12345678901234567890123", "12345678901234567890123"),
         ] {
-            assert!(matches!(resolve(text), Value::Number(is) if is == json), "{text}");
+            let is = |value: Value| matches!(value, Value::Bare { json: is, written } if is == json && written == text);
+            assert!(is(resolve(text)), "{text}");
         }
         for text in [
             "2aUserIT001",
@@ -346,6 +351,8 @@ mod tests {
             "e5",
             "1e",
             "1e+",
+            ("TRUE", "true"),
+            ("False", "false"),
             "0x",
             "0x-1",
             "1_000",

@@ -36,8 +36,8 @@ impl Guardian {
 impl Dialect for Guardian {
     fn check(&self, source: &Source, tree: &Tree, root: NodeId) -> Checked {
         // YAML as Guardian's command line reads it: `name: 5` is a text where a text is due. Its JSON is stricter.
-        let bare_texts = !source.is_json();
-        let Decoded { bytes, mut findings } = self.decoder.decode(tree, root, bare_texts);
+        let go_yaml = !source.is_json();
+        let Decoded { bytes, mut findings } = self.decoder.decode(tree, root, go_yaml);
         let Some(sent) = document::<Policy>(bytes, tree, root, &mut findings) else {
             return Checked { findings, ..Checked::default() };
         };
