@@ -4,9 +4,10 @@ mod analysis;
 mod decode;
 mod dialect;
 mod envelope;
+mod escaped;
 mod finding;
-mod json_text;
 mod go_yaml;
+mod json_text;
 mod message;
 mod place;
 mod print;
@@ -152,10 +153,7 @@ impl Run {
 /// a server.
 fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, Vec<Finding>, Vec<Reference>) {
     let mut policies = Vec::new();
-    let (tree, mut findings) = Tree::parse(&source.text);
-    if findings.is_empty() {
-        findings.extend(strict_json(source));
-    }
+    let (tree, mut findings) = parse(source);
     let mut references: Vec<Reference> = Vec::new();
     let (mut compiled, mut places) = (analysis::Compiled::default(), Vec::new());
     for document in &tree.documents {
@@ -182,7 +180,7 @@ fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, V
 
 /// A JSON text that is known to be one, as a tree.
 pub(super) fn tree_of_json(text: &str) -> Option<(Tree, tree::NodeId)> {
-    let (tree, faults) = Tree::parse(text);
+    let (tree, faults) = Tree::parse_json(text);
     let root = tree.documents.first().copied().filter(|_| faults.is_empty())?;
     Some((tree, root))
 }
@@ -203,11 +201,19 @@ pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Res
     Ok(policies.into_iter().flatten().collect())
 }
 
-/// YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
-fn strict_json(source: &Source) -> Option<Finding> {
+/// The documents of a file. YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
+fn parse(source: &Source) -> (Tree, Vec<Finding>) {
     if !source.is_json() {
-        return None;
+        return Tree::parse(&source.text);
     }
+    let (tree, mut findings) = Tree::parse_json(&source.text);
+    if findings.is_empty() {
+        findings.extend(json_fault(source));
+    }
+    (tree, findings)
+}
+
+fn json_fault(source: &Source) -> Option<Finding> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&source.text).err()?;
     let sentence = error.to_string();
     let sentence = sentence.split(" at line ").next().unwrap_or_default();

@@ -138,6 +138,31 @@ async fn scalars_of_yaml_are_stored_as_they_are_meant() {
     server.stop().await;
 }
 
+/// JSON has characters that YAML has as escapes only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_character_keeps_a_policy_from_going_round() {
+    let server = server(&[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let odd = "a\u{7f}\u{80}\u{85}\u{9f}\u{2028}\u{feff}\u{fffe}\u{ffff}b";
+    let step = serde_json::json!({"name": "go", "strategy": "auto", "approve_if": "true"});
+    let guardian =
+        serde_json::json!({"id": "odd", "description": odd, "labels": {odd: odd}, "steps": [step]});
+    let c1 = serde_json::json!({"displayName": odd, "policyType": "POLICY_TYPE_GRANT",
+        "policySteps": {"grant": {"steps": [{"accept": {"acceptMessage": odd}}]}}});
+    for (dialect, policy) in [("guardian", guardian), ("c1", c1)] {
+        let at = |name: &str| directory.path().join(format!("{dialect}.{name}")).to_str().unwrap().to_owned();
+        std::fs::write(at("json"), policy.to_string()).unwrap();
+        assert!(done(&server, &["import", dialect, &at("json")]).await.starts_with("created"));
+        for format in ["json", "yaml"] {
+            let exported = done(&server, &["export", dialect, "--format", format]).await;
+            std::fs::write(at(format), &exported).unwrap();
+            let again = done(&server, &["import", dialect, &at(format)]).await;
+            assert!(again.starts_with("unchanged") && again.lines().count() == 1, "{exported}: {again}");
+        }
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_of_guardian_go_round() {
     let server = server(&[]).await;

@@ -169,7 +169,7 @@ mod tests {
                 &["", "no", "null", "~", "1", "1e5", "0x1f", "- a", "a: b", "a #b", "true"][..]
             )
             .prop_map(str::to_owned),
-            "[ -~\\n\\té\u{85}\u{2028}\u{feff}\u{1b}😀'\"]{0,12}",
+            "[ -~\\n\\té\u{7f}\u{85}\u{9f}\u{2028}\u{feff}\u{fffe}\u{ffff}\u{1b}😀'\"]{0,12}",
             "[a-z$_.:# -]{0,6}",
         ];
         let leaf = prop_oneof![
