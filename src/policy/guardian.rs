@@ -103,6 +103,8 @@ pub struct Refused {
     /// All the violations.
     pub violations: Violations,
     /// What Guardian would say.
+    /// What its author should know beside them.
+    pub warnings: Vec<Warning>,
     pub said: Said,
 }
 

@@ -143,9 +143,17 @@ impl Report {
     }
 
     /// The warnings, if nothing was refused; else all the violations.
-    pub fn finish(mut self) -> Result<Vec<Warning>, Violations> {
+    pub fn finish(self) -> Result<Vec<Warning>, Violations> {
+        match self.split() {
+            (warnings, None) => Ok(warnings),
+            (_, Some(violations)) => Err(violations),
+        }
+    }
+
+    /// The warnings; and all the violations, if anything was refused.
+    pub fn split(mut self) -> (Vec<Warning>, Option<Violations>) {
         if self.violations.is_empty() {
-            return Ok(self.warnings);
+            return (self.warnings, None);
         }
         if self.left_out > 0 {
             let message = format!("{} more violations are not listed", self.left_out);
@@ -156,7 +164,7 @@ impl Report {
                 message,
             });
         }
-        Err(Violations(self.violations))
+        (self.warnings, Some(Violations(self.violations)))
     }
 }
 

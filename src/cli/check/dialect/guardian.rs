@@ -45,18 +45,8 @@ impl Dialect for Guardian {
         let mut policy = sent.clone();
         policy.version = 1;
         guardian::prepare(&mut policy, self.around);
-        let reported: Vec<Reported> = match guardian::compile(&policy, self.around) {
-            Ok(compiled) => {
-                let warnings = compiled.warnings.into_iter().map(Reported::from);
-                let found = self.analyse.then(|| analysis::of_appeals(&compiled.workflow));
-                warnings.chain(found.into_iter().flatten()).collect()
-            }
-            Err(refused) => refused.violations.iter().cloned().map(Reported::from).collect(),
-        };
-        let kept = if self.keeps_secrets { secrets::left_out(&sent) } else { Vec::new() };
-        let is_kept = |one: &Reported| kept.iter().any(|place| one.path.starts_with(place));
-        let reported = reported.into_iter().filter(|one| !is_kept(one));
-        findings.extend(reported.map(|one| locate(source, tree, root, one)));
+        let reported = self.compile(&sent, &policy);
+        findings.extend(reported.into_iter().map(|one| locate(source, tree, root, one)));
         let length = policy.encoded_len();
         if length > DOCUMENT_MAX_BYTES {
             let message = format!("{length} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
@@ -68,6 +58,25 @@ impl Dialect for Guardian {
 }
 
 impl Guardian {
+    /// What the compiler says of a policy. Warnings are told beside violations only if those are about nothing but what the
+    /// file leaves out, as every export does: then it is whole otherwise.
+    fn compile(&self, sent: &Policy, prepared: &Policy) -> Vec<Reported> {
+        let (warnings, violations) = match guardian::compile(prepared, self.around) {
+            Ok(compiled) => {
+                let warnings = compiled.warnings.into_iter().map(Reported::from);
+                let found = self.analyse.then(|| analysis::of_appeals(&compiled.workflow));
+                return warnings.chain(found.into_iter().flatten()).collect();
+            }
+            Err(refused) => (refused.warnings, refused.violations),
+        };
+        let left_out = secrets::left_out(sent);
+        let is_left_out = |path: &str| left_out.iter().any(|place| path.starts_with(place));
+        let is_whole = violations.iter().all(|one| is_left_out(&one.path));
+        let shown = violations.iter().filter(|one| !self.keeps_secrets || !is_left_out(&one.path));
+        let warnings = warnings.into_iter().filter(|_| is_whole).map(Reported::from);
+        shown.cloned().map(Reported::from).chain(warnings).collect()
+    }
+
     /// The policies of other ids that requirements name.
     fn references(&self, tree: &Tree, root: NodeId, policy: &Policy) -> Vec<Reference> {
         let mut references = Vec::new();
