@@ -30,6 +30,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use iam::prepare;
+pub use lint::comes_back;
 
 /// The longest id, in bytes; it is part of keys of the store.
 pub const ID_MAX_BYTES: usize = 512;
@@ -102,9 +103,9 @@ pub struct Compiled {
 pub struct Refused {
     /// All the violations.
     pub violations: Violations,
-    /// What Guardian would say.
     /// What its author should know beside them.
     pub warnings: Vec<Warning>,
+    /// What Guardian would say.
     pub said: Said,
 }
 
