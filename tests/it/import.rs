@@ -1,6 +1,6 @@
 //! `countersign import` and `countersign export`, as they are run, against a real server.
 
-use crate::check::golden;
+use crate::check::{golden, told};
 use crate::guardian::{folder, server};
 use crate::harness::{Server, http};
 use std::path::{Path, PathBuf};
@@ -126,6 +126,18 @@ async fn whoever_applies_a_policy_does_not_see_what_was_kept() {
     let other = [("countersign-apply".to_owned(), "yes".to_owned())];
     let answer = http(server.addr, "PUT", "/api/v1beta1/policies/editors", &other, masked.as_bytes()).await;
     assert_eq!(answer.status, 400, "{answer:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_service_can_warn_of_is_told() {
+    let server = server(&[]).await;
+    let mut all = String::new();
+    for args in [&["--dry-run"][..], &[], &[]] {
+        let args = [&["import", "guardian", "warned.yaml"], args].concat();
+        all += &format!("$ {}\n{}", args.join(" "), told(&run(&server, &args).await));
+    }
+    golden(&data().join("warned.expected"), &all);
     server.stop().await;
 }
 

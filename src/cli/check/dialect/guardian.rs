@@ -3,7 +3,7 @@
 
 use prost::Message as _;
 
-use super::{Checked, Dialect, Document, Reference, Target, document};
+use super::{Accepted, Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
 use crate::cli::check::analysis;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
@@ -46,6 +46,7 @@ impl Dialect for Guardian {
         policy.version = 1;
         guardian::prepare(&mut policy, self.around);
         let reported = self.compile(&sent, &policy);
+        let warned = reported.iter().map(Reported::as_metadata).collect();
         findings.extend(reported.into_iter().map(|one| locate(source, tree, root, one)));
         let length = policy.encoded_len();
         if length > DOCUMENT_MAX_BYTES {
@@ -53,7 +54,8 @@ impl Dialect for Guardian {
             findings.push(Finding::violation(place::start_of(tree, root), "DOCUMENT_TOO_LARGE", message));
         }
         let references = self.references(tree, root, &policy);
-        Checked { references, findings, document: Some(Document::Guardian(Box::new(sent))), compiled: None }
+        let accepted = Some(Accepted { document: Document::Guardian(Box::new(sent)), warned });
+        Checked { references, findings, accepted, compiled: None }
     }
 }
 
