@@ -19,6 +19,7 @@ mod validate;
 
 pub use analyzer::AnalyzerService;
 pub use audit::AuditService;
+pub(crate) use call::ascii;
 pub use comparer::ComparerService;
 pub use guardian::GuardianService;
 pub use policies::PolicyService;

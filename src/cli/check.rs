@@ -4,7 +4,9 @@ mod analysis;
 mod decode;
 mod dialect;
 mod envelope;
+mod escaped;
 mod finding;
+mod go_yaml;
 mod json_text;
 mod message;
 mod place;
@@ -23,7 +25,7 @@ use super::{FAILED, Failure, USAGE};
 use crate::policy::guardian::{Compat, Family, Lint, Surroundings};
 use crate::workflow::Nobody;
 use dialect::Reference;
-pub(super) use dialect::{Dialects, Document, Name};
+pub(super) use dialect::{Accepted, Dialects, Document, Name};
 use finding::Finding;
 pub(super) use finding::Severity;
 pub(super) use message::{Origin, message, messages};
@@ -125,7 +127,7 @@ struct Tally {
 impl Run {
     /// Checks one file and prints what was found, in the order of the file.
     fn check(&mut self, source: &Source) -> Result<(), Failure> {
-        let (policies, mut findings, references) = check_text(source, &self.dialects);
+        let Checked { policies, mut findings, references, .. } = check_text(source, &self.dialects);
         self.tally.policies += policies.len();
         self.tally.references += references.len();
         if let Some(stock) = &mut self.stock {
@@ -147,50 +149,52 @@ impl Run {
     }
 }
 
-/// The policies of a file (none in the place of one that cannot be decoded), and all that can be said about them without
-/// a server.
-fn check_text(source: &Source, dialects: &Dialects) -> (Vec<Option<Document>>, Vec<Finding>, Vec<Reference>) {
-    let mut policies = Vec::new();
-    let (tree, mut findings) = Tree::parse(&source.text);
-    if findings.is_empty() {
-        findings.extend(strict_json(source));
-    }
-    let mut references: Vec<Reference> = Vec::new();
+/// What is in a file, and all that can be said about it without a server.
+#[derive(Debug, Default)]
+struct Checked {
+    /// None in the place of one that cannot be decoded.
+    policies: Vec<Option<Accepted>>,
+    findings: Vec<Finding>,
+    references: Vec<Reference>,
+}
+
+fn check_text(source: &Source, dialects: &Dialects) -> Checked {
+    let (tree, findings) = parse(source);
+    let mut file = Checked { findings, ..Checked::default() };
     let (mut compiled, mut places) = (analysis::Compiled::default(), Vec::new());
     for document in &tree.documents {
         let (roots, faults) = envelope::policies(&tree, *document);
-        findings.extend(faults);
+        file.findings.extend(faults);
         for root in roots {
             let checked = dialects.of(&tree, root).check(source, &tree, root);
-            policies.push(checked.document);
-            findings.extend(checked.findings);
-            references.extend(checked.references);
+            file.policies.push(checked.accepted);
+            file.findings.extend(checked.findings);
+            file.references.extend(checked.references);
             if let Some((id, workflow)) = checked.compiled {
                 compiled.push(id, workflow);
                 places.push(root);
             }
         }
     }
-    findings.extend(dialects.analysed(source, &tree, &compiled, &places));
-    if policies.is_empty() && findings.is_empty() {
-        findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
+    file.findings.extend(dialects.analysed(source, &tree, &compiled, &places));
+    if file.policies.is_empty() && file.findings.is_empty() {
+        file.findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
     }
-    findings.sort_by_key(|finding| finding.offset);
-    (policies, findings, references)
+    file.findings.sort_by_key(|finding| finding.offset);
+    file
 }
 
 /// A JSON text that is known to be one, as a tree.
 pub(super) fn tree_of_json(text: &str) -> Option<(Tree, tree::NodeId)> {
-    let (tree, faults) = Tree::parse(text);
+    let (tree, faults) = Tree::parse_json(text);
     let root = tree.documents.first().copied().filter(|_| faults.is_empty())?;
     Some((tree, root))
 }
 
-/// The policies of one file for a command that goes on with them. What there is to say that is at least as bad as `shown` is
-/// printed to standard error, and a violation is a failure.
-pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Result<Vec<Document>, Failure> {
+/// The policies of one file for a command that goes on with them. What there is to say that is at least as bad as `shown` is printed to standard error, and a violation is a failure.
+pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Result<Vec<Accepted>, Failure> {
     let source = Source::read(name).map_err(|sentence| Failure::usage(printable(&sentence)))?;
-    let (policies, findings, _) = check_text(&source, dialects);
+    let Checked { policies, findings, .. } = check_text(&source, dialects);
     let mut out = io::stderr().lock();
     let is_shown = |one: &&Finding| shown == Severity::Warning || one.severity == Severity::Violation;
     for finding in findings.iter().filter(is_shown) {
@@ -202,11 +206,19 @@ pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Res
     Ok(policies.into_iter().flatten().collect())
 }
 
-/// YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
-fn strict_json(source: &Source) -> Option<Finding> {
+/// The documents of a file. YAML allows more than JSON, a comma too many for one; a file that is called JSON has to be JSON.
+fn parse(source: &Source) -> (Tree, Vec<Finding>) {
     if !source.is_json() {
-        return None;
+        return Tree::parse(&source.text);
     }
+    let (tree, mut findings) = Tree::parse_json(&source.text);
+    if findings.is_empty() {
+        findings.extend(json_fault(source));
+    }
+    (tree, findings)
+}
+
+fn json_fault(source: &Source) -> Option<Finding> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&source.text).err()?;
     let sentence = error.to_string();
     let sentence = sentence.split(" at line ").next().unwrap_or_default();
@@ -244,7 +256,7 @@ mod tests {
     fn check_all(name: &str, text: &str) -> (usize, usize) {
         let source = Source::new(name.to_owned(), text.to_owned());
         let dialects = Dialects::new(None, Nobody::Block, Surroundings::default(), false).unwrap();
-        let (policies, findings, _) = check_text(&source, &dialects);
+        let Checked { policies, findings, .. } = check_text(&source, &dialects);
         for finding in &findings {
             let mut out = Vec::new();
             print::finding(&mut out, print::Format::Text, &source, finding).unwrap();

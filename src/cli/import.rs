@@ -11,8 +11,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 
+use tonic::Response;
+
 use super::Failure;
-use super::check::{Dialects, Document, Severity, documents};
+use super::check::{Accepted, Dialects, Document, Severity, documents};
 use super::per_dialect::PerDialect;
 use super::remote;
 use super::terminal::printable;
@@ -51,18 +53,39 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
         all.extend(documents(file, &dialects, Severity::Warning)?);
     }
     let (mut c1, mut guardian) = (Vec::new(), Vec::new());
-    for document in all {
+    for Accepted { document, warned } in all {
         match document {
-            Document::C1(policy) => c1.push(*policy),
-            Document::Guardian(policy) => guardian.push(*policy),
+            Document::C1(policy) => c1.push(Given { policy: *policy, warned }),
+            Document::Guardian(policy) => guardian.push(Given { policy: *policy, warned }),
         }
     }
     let remote = files.remote.connect(env)?;
     let mut done = Done { dry_run: files.dry_run, ..Done::default() };
     let outcome =
-        guardian::import(&remote, guardian, &mut done).and_then(|()| c1::import(&remote, c1, &mut done));
+        guardian::import(&remote, &guardian, &mut done).and_then(|()| c1::import(&remote, &c1, &mut done));
     eprintln!("countersign: {done}");
     outcome
+}
+
+/// A policy of a file.
+struct Given<P> {
+    policy: P,
+    /// What was said about it when the file was checked, as the metadata of an answer of the service say it.
+    warned: Vec<String>,
+}
+
+impl<P> Given<P> {
+    /// Tells what the service warns of in its answer about the policy of that name, but for what has been said.
+    fn tell_warnings<T>(&self, name: &str, answer: &Response<T>) {
+        let lines = answer.metadata().get_all("countersign-warning").into_iter();
+        for line in lines.filter_map(|line| line.to_str().ok()).filter(|line| !self.has_been_told(line)) {
+            eprintln!("countersign: policy {}: warning: {}", printable(name), printable(line));
+        }
+    }
+
+    fn has_been_told(&self, line: &str) -> bool {
+        self.warned.iter().any(|told| told == line)
+    }
 }
 
 /// What became of a policy.

@@ -93,7 +93,7 @@ impl Settings {
         // A secret is never used here, so that an exported policy will do.
         let dialects =
             Dialects::new(self.dialect, self.empty_approvers, around, true).map_err(Failure::failed)?;
-        let mut all = check::documents(file, &dialects, shown)?.into_iter();
+        let mut all = check::documents(file, &dialects, shown)?.into_iter().map(|one| one.document);
         let first = match all.next() {
             Some(Document::C1(policy)) => Policy::Inline(*policy),
             Some(Document::Guardian(policy)) => Policy::GuardianInline(*policy),

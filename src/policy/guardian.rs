@@ -30,6 +30,7 @@ use findings::Findings;
 use std::fmt;
 use std::str::FromStr;
 
+pub use lint::comes_back;
 pub use rules::NUL;
 
 /// The longest id, in bytes; it is part of keys of the store.
@@ -106,6 +107,8 @@ pub struct Compiled {
 pub struct Refused {
     /// All the violations.
     pub violations: Violations,
+    /// What its author should know beside them.
+    pub warnings: Vec<Warning>,
     /// What Guardian would say.
     pub said: Said,
 }
@@ -116,7 +119,7 @@ impl Refused {
     pub fn by_lints(violations: Violations) -> Refused {
         let first = violations.iter().next().map(|one| format!("{}: {}", one.path, one.message));
         let said = Said::Text(format!("{}{}", findings::VALIDATION, first.unwrap_or_default()));
-        Refused { violations, said }
+        Refused { violations, warnings: Vec::new(), said }
     }
 }
 

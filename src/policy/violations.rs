@@ -161,14 +161,22 @@ impl Report {
     }
 
     /// The warnings, if nothing was refused; else all the violations.
-    pub fn finish(mut self) -> Result<Vec<Warning>, Violations> {
+    pub fn finish(self) -> Result<Vec<Warning>, Violations> {
+        match self.split() {
+            (warnings, None) => Ok(warnings),
+            (_, Some(violations)) => Err(violations),
+        }
+    }
+
+    /// The warnings; and all the violations, if anything was refused.
+    pub fn split(mut self) -> (Vec<Warning>, Option<Violations>) {
+        if self.warnings_left_out > 0 {
+            let message = format!("{} more warnings are not listed", self.warnings_left_out);
+            let path = String::new();
+            self.warnings.push(Warning { path, span: None, code: "MORE_WARNINGS", message });
+        }
         if self.violations.is_empty() {
-            if self.warnings_left_out > 0 {
-                let message = format!("{} more warnings are not listed", self.warnings_left_out);
-                let path = String::new();
-                self.warnings.push(Warning { path, span: None, code: "MORE_WARNINGS", message });
-            }
-            return Ok(self.warnings);
+            return (self.warnings, None);
         }
         if self.left_out > 0 {
             let message = format!("{} more violations are not listed", self.left_out);
@@ -179,7 +187,8 @@ impl Report {
                 message,
             });
         }
-        Err(Violations { listed: self.violations, left_out: self.left_out })
+        let violations = Violations { listed: self.violations, left_out: self.left_out };
+        (self.warnings, Some(violations))
     }
 }
 

@@ -4,6 +4,7 @@ use super::status;
 use super::subject::Subject;
 use crate::app::{Answer, App, Attempt, Caller, Error};
 use crate::auth::{ANONYMOUS, Principal};
+use std::borrow::Cow;
 use std::future::Future;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
@@ -133,14 +134,18 @@ fn flag(metadata: &MetadataMap, key: &'static str) -> Result<bool, Status> {
     }
 }
 
-/// Metadata is ASCII: every other character is written as Rust and JSON escape it.
 fn value(text: &str) -> Option<MetadataValue<Ascii>> {
+    ascii(text).parse().ok()
+}
+
+/// A text as metadata have it, which are ASCII: every other character is written as Rust and JSON escape it.
+pub(crate) fn ascii(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c == ' ' || c.is_ascii_graphic();
     if text.chars().all(plain) {
-        return text.parse().ok();
+        return Cow::Borrowed(text);
     }
     let escape = |c: char| if plain(c) { c.to_string() } else { c.escape_unicode().to_string() };
-    text.chars().map(escape).collect::<String>().parse().ok()
+    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -73,6 +73,18 @@ fn every_file_is_told_of_as_expected() {
     }
 }
 
+/// What needs no server to be seen is refused without one.
+#[test]
+fn a_policy_that_requires_itself_can_be_refused() {
+    let output = check(&["--guardian-lint", "deny", "guardian-itself.yaml"], "");
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    assert!(
+        stdout(&output).contains("REQUIREMENT_CYCLE: the requirements of selfy come back to this policy"),
+        "{}",
+        told(&output)
+    );
+}
+
 #[test]
 fn several_files_are_told_of_together() {
     let output = check(&["list.json", "strings.yaml", "not-there.yaml", "warnings-only.yaml"], "");

@@ -1,6 +1,6 @@
 //! `countersign import` and `countersign export`, as they are run, against a real server.
 
-use crate::check::golden;
+use crate::check::{golden, told};
 use crate::guardian::{folder, server};
 use crate::harness::{Server, http};
 use std::path::{Path, PathBuf};
@@ -126,6 +126,52 @@ async fn whoever_applies_a_policy_does_not_see_what_was_kept() {
     let other = [("countersign-apply".to_owned(), "yes".to_owned())];
     let answer = http(server.addr, "PUT", "/api/v1beta1/policies/editors", &other, masked.as_bytes()).await;
     assert_eq!(answer.status, 400, "{answer:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_service_can_warn_of_is_told() {
+    let server = server(&[]).await;
+    let mut all = String::new();
+    for args in [&["--dry-run"][..], &[], &[]] {
+        let args = [&["import", "guardian", "warned.yaml"], args].concat();
+        all += &format!("$ {}\n{}", args.join(" "), told(&run(&server, &args).await));
+    }
+    golden(&data().join("warned.expected"), &all);
+    server.stop().await;
+}
+
+/// As it would be if Guardian's own client had sent the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scalars_of_yaml_are_stored_as_they_are_meant() {
+    let server = server(&[]).await;
+    done(&server, &["import", "guardian", "scalars.yaml"]).await;
+    golden(&data().join("scalars.exported.yaml"), &done(&server, &["export", "guardian"]).await);
+    server.stop().await;
+}
+
+/// JSON has characters that YAML has as escapes only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_character_keeps_a_policy_from_going_round() {
+    let server = server(&[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let odd = "a\u{7f}\u{80}\u{85}\u{9f}\u{2028}\u{feff}\u{fffe}\u{ffff}b";
+    let step = serde_json::json!({"name": "go", "strategy": "auto", "approve_if": "true"});
+    let guardian =
+        serde_json::json!({"id": "odd", "description": odd, "labels": {odd: odd}, "steps": [step]});
+    let c1 = serde_json::json!({"displayName": odd, "policyType": "POLICY_TYPE_GRANT",
+        "policySteps": {"grant": {"steps": [{"accept": {"acceptMessage": odd}}]}}});
+    for (dialect, policy) in [("guardian", guardian), ("c1", c1)] {
+        let at = |name: &str| directory.path().join(format!("{dialect}.{name}")).to_str().unwrap().to_owned();
+        std::fs::write(at("json"), policy.to_string()).unwrap();
+        assert!(done(&server, &["import", dialect, &at("json")]).await.starts_with("created"));
+        for format in ["json", "yaml"] {
+            let exported = done(&server, &["export", dialect, "--format", format]).await;
+            std::fs::write(at(format), &exported).unwrap();
+            let again = done(&server, &["import", dialect, &at(format)]).await;
+            assert!(again.starts_with("unchanged") && again.lines().count() == 1, "{exported}: {again}");
+        }
+    }
     server.stop().await;
 }
 

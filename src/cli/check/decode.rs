@@ -2,16 +2,16 @@
 
 use super::finding::{Excerpt, Finding, Reported, Severity};
 use super::json_text::{Edits, JsonText};
-use super::place;
 use super::source::Source;
 use super::tree::{NodeId, Tree, Value};
+use super::{go_yaml, place};
 use crate::pb;
 use crate::wire::json::{self, Reading, Reason};
 use crate::wire::{Schema, Type};
 
 /// Violations that are looked for in one document; each takes one more pass over it.
 const VIOLATIONS_MAX: usize = 20;
-/// Passes over one document: unknown fields and texts without quotes, where they are accepted, take one each.
+/// Passes over one document: unknown fields and values that are meant otherwise, where they are accepted, take one each.
 const PASSES_MAX: usize = 200;
 
 /// How documents of one dialect become messages.
@@ -45,8 +45,8 @@ impl Decoder {
     }
 
     /// The document at `root`, or every fault for which it is none. After a fault, the value that has it is left out and
-    /// the rest is decoded again. With `bare_texts`, a number or a truth value without quotes is a text where one is due.
-    pub(super) fn decode(&self, tree: &Tree, root: NodeId, bare_texts: bool) -> Decoded {
+    /// the rest is decoded again. With `go_yaml`, a value is what [`go_yaml`] says where that is due.
+    pub(super) fn decode(&self, tree: &Tree, root: NodeId, go_yaml: bool) -> Decoded {
         let mut edits = Edits::default();
         let mut findings: Vec<Finding> = Vec::new();
         for pass in 1.. {
@@ -60,13 +60,10 @@ impl Decoder {
                 Err(fault) => fault,
             };
             let node = json.node_at(fault.line).unwrap_or(root);
-            let wants_text =
-                fault.reason == Reason::WrongType && fault.message.starts_with("expected a string");
-            if bare_texts
-                && wants_text
-                && is_bare(tree, node)
+            if go_yaml
                 && pass < PASSES_MAX
-                && edits.quoted.insert(node)
+                && let Some(meant) = go_yaml::meant(tree, node, &fault)
+                && edits.instead.insert(node, meant).is_none()
             {
                 continue;
             }
@@ -90,16 +87,13 @@ impl Decoder {
     }
 }
 
-fn is_bare(tree: &Tree, node: NodeId) -> bool {
-    matches!(tree.node(node).map(|node| &node.value), Some(Value::Number(_) | Value::Bool(_)))
-}
-
 fn decode_fault(tree: &Tree, root: NodeId, node: NodeId, fault: json::Error) -> Finding {
+    let is_bare = matches!(tree.node(node).map(|node| &node.value), Some(Value::Bare { .. }));
     let message = match fault.reason {
         Reason::UnknownField => {
             fault.message.replace("no such field", &format!("no field `{}`", tree.text(node)))
         }
-        Reason::WrongType if is_bare(tree, node) && fault.message.starts_with("expected a string") => {
+        Reason::WrongType if is_bare && fault.message.starts_with("expected a string") => {
             format!(
                 "{}; a text that looks like a number or a truth value is written in quotes",
                 fault.message

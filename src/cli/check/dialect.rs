@@ -57,13 +57,21 @@ pub(in crate::cli) enum Document {
     Guardian(Box<GuardianPolicy>),
 }
 
+/// A document of a file, for a command that goes on with it.
+#[derive(Debug)]
+pub(in crate::cli) struct Accepted {
+    pub(in crate::cli) document: Document,
+    /// What its author was warned of, as the metadata of an answer of the service say it.
+    pub(in crate::cli) warned: Vec<String>,
+}
+
 /// What is found in one document without asking a server.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// What only a server can know about.
     pub(super) references: Vec<Reference>,
-    pub(super) document: Option<Document>,
+    pub(super) accepted: Option<Accepted>,
     /// The id of a policy that compiled, and what it means, if it is to be analysed beside the others of its file.
     pub(super) compiled: Option<(String, Arc<Workflow>)>,
 }

@@ -1,6 +1,7 @@
 //! What `check` found in a file, before it is printed.
 
 use crate::policy::{Place, Violation, Warning};
+use crate::rpc::ascii;
 
 /// A violation or a warning, and where in the file it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,13 @@ pub(super) struct Reported {
     pub(super) path: String,
     pub(super) message: String,
     pub(super) span: Option<Place>,
+}
+
+impl Reported {
+    /// How the metadata of an answer of the service say it.
+    pub(super) fn as_metadata(&self) -> String {
+        ascii(&format!("{} {}: {}", self.code, self.path, self.message)).into_owned()
+    }
 }
 
 impl From<Violation> for Reported {

@@ -1,6 +1,6 @@
 //! A part of a tree as JSON text with one token on each line, so that a line tells which value of the file it came from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::tree::{NodeId, Tree, Value};
 
@@ -9,8 +9,8 @@ use super::tree::{NodeId, Tree, Value};
 pub(super) struct Edits {
     /// Entries and items of which a key or value is here are not there.
     pub(super) left_out: HashSet<NodeId>,
-    /// Numbers and truth values that are texts.
-    pub(super) quoted: HashSet<NodeId>,
+    /// Scalars that are meant otherwise, each with the JSON that stands for it.
+    pub(super) instead: HashMap<NodeId, String>,
 }
 
 /// JSON text, and the values that its lines came from.
@@ -42,13 +42,13 @@ impl JsonText {
     /// Recurses as deep as the tree is, which is bounded.
     fn value(&mut self, tree: &Tree, id: NodeId, edits: &Edits) {
         let Some(node) = tree.node(id) else { return };
-        let Edits { left_out, quoted: in_quotes } = edits;
+        let Edits { left_out, instead } = edits;
+        if let Some(json) = instead.get(&id) {
+            return self.line(id, &[json]);
+        }
         match &node.value {
             Value::Null => self.line(id, &["null"]),
-            Value::Bool(given) if in_quotes.contains(&id) => self.line(id, &[&quoted(&given.to_string())]),
-            Value::Number(text) if in_quotes.contains(&id) => self.line(id, &[&quoted(text)]),
-            Value::Bool(given) => self.line(id, &[if *given { "true" } else { "false" }]),
-            Value::Number(text) => self.line(id, &[text]),
+            Value::Bare { json, .. } => self.line(id, &[json]),
             Value::Text(text, _) => self.line(id, &[&quoted(text)]),
             Value::List(items) => {
                 self.line(id, &["["]);
@@ -79,6 +79,7 @@ impl JsonText {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// A text as JSON.
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

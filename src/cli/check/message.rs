@@ -9,7 +9,7 @@ use super::decode::{Decoder, locate};
 use super::finding::{Finding, Reported, Severity};
 use super::source::Source;
 use super::tree::{NodeId, Tree, Value};
-use super::{place, print, strict_json};
+use super::{parse, place, print};
 use crate::cli::terminal::printable;
 use crate::cli::{FAILED, Failure};
 use crate::gateway::Style;
@@ -70,10 +70,7 @@ impl Origin {
     /// Reads a file that has one document.
     fn read(file: &str) -> Result<Origin, Failure> {
         let source = Source::read(file).map_err(|sentence| Failure::usage(printable(&sentence)))?;
-        let (tree, mut findings) = Tree::parse(&source.text);
-        if findings.is_empty() {
-            findings.extend(strict_json(&source));
-        }
+        let (tree, mut findings) = parse(&source);
         let root = match tree.documents.as_slice() {
             [root] => *root,
             [] => {

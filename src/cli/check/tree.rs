@@ -4,8 +4,9 @@
 //! Only what JSON can say is accepted: no aliases (one line can stand for a million values), no tags but those of the core
 //! schema, no keys but scalars. Duplicate keys are kept; whoever reads the tree refuses them. No recursion here.
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Tag};
 
+use super::escaped::Escaped;
 use super::finding::Finding;
 
 /// Levels of mappings and sequences; the JSON in a policy may have 64, and an answer of the service wraps it in some more.
@@ -42,9 +43,11 @@ pub(in crate::cli) struct Node {
 #[derive(Debug)]
 pub(in crate::cli) enum Value {
     Null,
-    Bool(bool),
-    /// In the spelling of JSON.
-    Number(String),
+    /// A number or a truth value: in the spelling of JSON, and as it stands in the file.
+    Bare {
+        json: String,
+        written: String,
+    },
     Text(String, ScalarStyle),
     List(Vec<NodeId>),
     /// Keys (always [`Value::Text`]) with their values, as they stand in the file.
@@ -83,6 +86,16 @@ impl Tree {
 
     /// Reads `text`. What has no fault is in the tree, and all faults are in the list.
     pub(in crate::cli) fn parse(text: &str) -> (Tree, Vec<Finding>) {
+        Tree::parse_escaped(&Escaped::none(text))
+    }
+
+    /// The same for JSON, which has characters in its texts that YAML has as escapes only. Whether it is JSON is not looked at.
+    pub(in crate::cli) fn parse_json(text: &str) -> (Tree, Vec<Finding>) {
+        Tree::parse_escaped(&Escaped::json(text))
+    }
+
+    fn parse_escaped(escaped: &Escaped<'_>) -> (Tree, Vec<Finding>) {
+        let text = &*escaped.text;
         let mut builder = Builder::default();
         let options = granit_parser::options! {
             emit_comments: false,
@@ -92,9 +105,12 @@ impl Tree {
         };
         for event in Parser::new_from_str_with_options(text, options) {
             let go_on = match event {
-                Ok((event, span)) => builder.take(event, span),
+                Ok((event, span)) => {
+                    let range = span.byte_range().unwrap_or_default();
+                    builder.take(event, escaped.original(range.start), escaped.original(range.end))
+                }
                 Err(error) => {
-                    let at = error.marker().byte_offset().unwrap_or(text.len());
+                    let at = escaped.original(error.marker().byte_offset().unwrap_or(text.len()));
                     match error.kind() {
                         ErrorKind::RecursionLimitExceeded => builder.too_deep(at),
                         _ => builder.fault(at, "YAML_SYNTAX", error.info()),
@@ -138,9 +154,8 @@ impl Builder {
         self.fault(at, "YAML_TOO_DEEP", format!("nested deeper than {DEPTH_MAX_LEVELS} levels"));
     }
 
-    /// Takes one event; false when nothing more can be taken.
-    fn take(&mut self, event: Event<'_>, span: Span) -> bool {
-        let (start, end) = span.byte_range().map_or((0, 0), |range| (range.start, range.end));
+    /// Takes one event, from the bytes of the file where it stands; false when nothing more can be taken.
+    fn take(&mut self, event: Event<'_>, start: usize, end: usize) -> bool {
         match event {
             Event::DocumentStart(..) => {
                 self.root = None;
@@ -238,13 +253,12 @@ impl Builder {
         true
     }
 
-    /// A key as text: `1:` and `true:` are keys of a JSON object all the same.
+    /// A key as text: `1:` and `true:` are keys of a JSON object all the same, as they are written.
     fn as_key(&mut self, value: Value, at: usize) -> Value {
         let text = match value {
             Value::Text(..) => return value,
             Value::Null => "null".to_owned(),
-            Value::Bool(given) => given.to_string(),
-            Value::Number(text) => text,
+            Value::Bare { written, .. } => written,
             Value::List(_) | Value::Map(_) => {
                 self.fault(at, "YAML_KEY", "a key has to be a text");
                 return value;
@@ -256,14 +270,17 @@ impl Builder {
 
 /// What a plain scalar is in the core schema of YAML 1.2. (`yes` and `no` are texts there.)
 fn resolve(text: &str) -> Value {
-    match text {
+    let json = match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Text("NaN".to_owned(), ScalarStyle::Plain),
-        _ => {}
+        "true" | "True" | "TRUE" => Some("true".to_owned()),
+        "false" | "False" | "FALSE" => Some("false".to_owned()),
+        _ => number(text),
+    };
+    let written = text.to_owned();
+    match json {
+        Some(json) => Value::Bare { json, written },
+        None => Value::Text(written, ScalarStyle::Plain),
     }
-    number(text).map_or_else(|| Value::Text(text.to_owned(), ScalarStyle::Plain), Value::Number)
 }
 
 /// Whether a plain scalar of this text is a text.
@@ -333,8 +350,11 @@ mod tests {
             ("1e3", "1e3"),
             ("-1.5E-07", "-1.5e-07"),
             ("12345678901234567890123", "12345678901234567890123"),
+            ("TRUE", "true"),
+            ("False", "false"),
         ] {
-            assert!(matches!(resolve(text), Value::Number(is) if is == json), "{text}");
+            let is = |value: Value| matches!(value, Value::Bare { json: is, written } if is == json && written == text);
+            assert!(is(resolve(text)), "{text}");
         }
         for text in [
             "2aUserIT001",

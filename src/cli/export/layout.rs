@@ -82,8 +82,7 @@ fn yaml(tree: &Tree, id: NodeId, indent: usize, out: &mut String) {
         Value::List(_) => out.push_str("[]"),
         Value::Map(_) => out.push_str("{}"),
         Value::Null => out.push_str("null"),
-        Value::Bool(given) => out.push_str(if *given { "true" } else { "false" }),
-        Value::Number(text) => out.push_str(text),
+        Value::Bare { json, .. } => out.push_str(json),
         Value::Text(text, _) if is_block(text) => {
             out.push_str(if text.ends_with('\n') { "|" } else { "|-" });
             text.lines().for_each(|line| out.push_str(&format!("\n{pad}{line}")));
@@ -151,8 +150,7 @@ fn json(tree: &Tree, id: NodeId, indent: usize, out: &mut String) {
         Value::List(_) => out.push_str("[]"),
         Value::Map(_) => out.push_str("{}"),
         Value::Null => out.push_str("null"),
-        Value::Bool(given) => out.push_str(if *given { "true" } else { "false" }),
-        Value::Number(text) => out.push_str(text),
+        Value::Bare { json, .. } => out.push_str(json),
         Value::Text(text, _) => out.push_str(&quoted(text)),
     }
 }
@@ -171,7 +169,7 @@ mod tests {
                 &["", "no", "null", "~", "1", "1e5", "0x1f", "- a", "a: b", "a #b", "true"][..]
             )
             .prop_map(str::to_owned),
-            "[ -~\\n\\té\u{85}\u{2028}\u{feff}\u{1b}😀'\"]{0,12}",
+            "[ -~\\n\\té\u{7f}\u{85}\u{9f}\u{2028}\u{feff}\u{fffe}\u{ffff}\u{1b}😀'\"]{0,12}",
             "[a-z$_.:# -]{0,6}",
         ];
         let leaf = prop_oneof![

@@ -7,7 +7,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request};
 
 use super::order::order;
-use super::{Done, Outcome};
+use super::{Done, Given, Outcome};
 use crate::cli::Failure;
 use crate::cli::remote::{ANSWER_MAX_BYTES, Remote, Service, refusal};
 use crate::cli::terminal::printable;
@@ -20,30 +20,32 @@ use crate::policy::c1;
 /// Policies a page of the list.
 const PAGE: i32 = 100;
 
-pub(super) fn import(remote: &Remote, policies: Vec<Policy>, done: &mut Done) -> Result<(), Failure> {
+pub(super) fn import(remote: &Remote, given: &[Given<Policy>], done: &mut Done) -> Result<(), Failure> {
+    let policies = || given.iter().map(|given| &given.policy);
     let mut places = HashMap::new();
-    for (n, policy) in policies.iter().enumerate().filter(|(_, policy)| !policy.id.is_empty()) {
+    for (n, policy) in policies().enumerate().filter(|(_, policy)| !policy.id.is_empty()) {
         if places.insert(policy.id.clone(), n).is_some() {
             let id = printable(&policy.id);
             return Err(Failure::usage(format!("there are two policies with the id {id}")));
         }
     }
     let needs = |n: usize| {
-        let references = policies.get(n).map(c1::references).unwrap_or_default();
+        let references = given.get(n).map(|given| c1::references(&given.policy)).unwrap_or_default();
         references.iter().filter_map(|one| places.get(&one.target).copied()).collect()
     };
     let client = PoliciesClient::new(remote.service()).max_decoding_message_size(ANSWER_MAX_BYTES);
     let mut import = Import { remote, client, stored: None, taken: HashSet::new(), ids: HashMap::new() };
     // Those that the service has under their own ids are nobody else's, whatever they are called.
     let mut found = Vec::new();
-    for policy in &policies {
+    for policy in policies() {
         let own = import.live(&policy.id)?;
         import.taken.extend(own.iter().map(|own| own.policy.id.clone()));
         found.push(own);
     }
-    for n in order(policies.len(), needs) {
-        let (Some(policy), Some(own)) = (policies.get(n), found.get_mut(n)) else { continue };
-        let (outcome, id) = import.put(policy, own.take(), done.dry_run)?;
+    for n in order(given.len(), needs) {
+        let (Some(given), Some(own)) = (given.get(n), found.get_mut(n)) else { continue };
+        let (outcome, id) = import.put(given, own.take(), done.dry_run)?;
+        let policy = &given.policy;
         let was = if policy.id.is_empty() || policy.id == id {
             String::new()
         } else {
@@ -78,11 +80,11 @@ impl Import<'_> {
     /// Makes the service's policy what the file says, and returns what that took and its id.
     fn put(
         &mut self,
-        policy: &Policy,
+        given: &Given<Policy>,
         own: Option<Stored>,
         dry_run: bool,
     ) -> Result<(Outcome, String), Failure> {
-        let mut wanted = content(policy);
+        let mut wanted = content(&given.policy);
         c1::rewrite_references(&mut wanted, |id| self.ids.get(id).cloned());
         let stored = match own {
             Some(stored) => Some(stored),
@@ -92,12 +94,12 @@ impl Import<'_> {
             },
         };
         let Some(Stored { policy: stored, etag }) = stored else {
-            let id = if dry_run { "(new)".to_owned() } else { self.create(policy, wanted)? };
+            let id = if dry_run { "(new)".to_owned() } else { self.create(given, wanted)? };
             return Ok((Outcome::Created, id));
         };
         let outcome = if content(&stored) == wanted { Outcome::Unchanged } else { Outcome::Updated };
         if outcome == Outcome::Updated && !dry_run {
-            self.update(&stored, etag, wanted)?;
+            self.update(given, &stored, etag, wanted)?;
         }
         Ok((outcome, stored.id))
     }
@@ -151,7 +153,7 @@ impl Import<'_> {
     }
 
     #[allow(deprecated, reason = "a deprecated field is still stored and given back")]
-    fn create(&mut self, policy: &Policy, wanted: Policy) -> Result<String, Failure> {
+    fn create(&mut self, given: &Given<Policy>, wanted: Policy) -> Result<String, Failure> {
         let request = CreatePolicyRequest {
             display_name: wanted.display_name,
             description: wanted.description,
@@ -165,15 +167,17 @@ impl Import<'_> {
             annotations: wanted.annotations,
             ..CreatePolicyRequest::default()
         };
-        let answer = self.remote.call(self.client.create(request));
-        let answer = answer.map_err(|status| refused(policy, &status))?;
-        let id = answer.policy.map(|policy| policy.id).unwrap_or_default();
+        let answer = self.remote.wait(self.client.create(request));
+        let answer = answer.map_err(|status| refused(&given.policy, &status))?;
+        given.tell_warnings(&given.policy.display_name, &answer);
+        let id = answer.into_inner().policy.map(|policy| policy.id).unwrap_or_default();
         self.taken.insert(id.clone());
         Ok(id)
     }
 
     fn update(
         &mut self,
+        given: &Given<Policy>,
         stored: &Policy,
         etag: Option<MetadataValue<Ascii>>,
         mut wanted: Policy,
@@ -184,13 +188,14 @@ impl Import<'_> {
             wanted.annotations.entry(key.clone()).or_default();
         }
         let mask = prost_types::FieldMask { paths: vec!["*".to_owned()] };
-        let policy = wanted.clone();
         let mut request = Request::new(UpdatePolicyRequest { policy: Some(wanted), update_mask: Some(mask) });
         // Nobody else's change is overwritten that came after the comparison.
         if let Some(etag) = etag {
             request.metadata_mut().insert("if-match", etag);
         }
-        self.remote.call(self.client.update(request)).map_err(|status| refused(&policy, &status))?;
+        let answer = self.remote.wait(self.client.update(request));
+        let answer = answer.map_err(|status| refused(&given.policy, &status))?;
+        given.tell_warnings(&given.policy.display_name, &answer);
         Ok(())
     }
 }

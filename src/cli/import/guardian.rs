@@ -7,7 +7,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
 use super::order::order;
-use super::{Done, Outcome};
+use super::{Done, Given, Outcome};
 use crate::cli::Failure;
 use crate::cli::remote::{ANSWER_MAX_BYTES, Remote, Service, refusal};
 use crate::cli::terminal::printable;
@@ -17,24 +17,25 @@ use crate::pb::gotocompany::guardian::v1beta1::{
 };
 use crate::policy::guardian::secrets;
 
-pub(super) fn import(remote: &Remote, policies: Vec<Policy>, done: &mut Done) -> Result<(), Failure> {
+pub(super) fn import(remote: &Remote, given: &[Given<Policy>], done: &mut Done) -> Result<(), Failure> {
+    let policies = || given.iter().map(|given| &given.policy);
     let mut ids = BTreeSet::new();
-    if let Some(twice) = policies.iter().find(|policy| !ids.insert(policy.id.as_str())) {
+    if let Some(twice) = policies().find(|policy| !ids.insert(policy.id.as_str())) {
         return Err(Failure::usage(format!("there are two policies with the id {}", printable(&twice.id))));
     }
     let client = GuardianServiceClient::new(remote.service()).max_decoding_message_size(ANSWER_MAX_BYTES);
     let mut client = Client { remote, client };
     let places: HashMap<&str, usize> =
-        policies.iter().enumerate().map(|(n, policy)| (policy.id.as_str(), n)).collect();
+        policies().enumerate().map(|(n, policy)| (policy.id.as_str(), n)).collect();
     let needs = |n: usize| {
-        let requirements = policies.get(n).into_iter().flat_map(|policy| &policy.requirements);
+        let requirements = given.get(n).into_iter().flat_map(|given| &given.policy.requirements);
         let named = requirements.flat_map(|one| &one.appeals).filter_map(|appeal| appeal.policy.as_ref());
         named.filter_map(|policy| places.get(policy.id.as_str()).copied()).collect()
     };
-    for n in order(policies.len(), needs) {
-        let Some(policy) = policies.get(n) else { continue };
-        let (outcome, version) = client.put(policy, done.dry_run)?;
-        done.tell(outcome, &format!("{} (version {version})", policy.id))?;
+    for n in order(given.len(), needs) {
+        let Some(given) = given.get(n) else { continue };
+        let (outcome, version) = client.put(given, done.dry_run)?;
+        done.tell(outcome, &format!("{} (version {version})", given.policy.id))?;
     }
     Ok(())
 }
@@ -46,7 +47,8 @@ struct Client<'a> {
 
 impl Client<'_> {
     /// Makes the service's policy what the file says, and returns what that took and the version that holds.
-    fn put(&mut self, policy: &Policy, dry_run: bool) -> Result<(Outcome, u32), Failure> {
+    fn put(&mut self, given: &Given<Policy>, dry_run: bool) -> Result<(Outcome, u32), Failure> {
+        let policy = &given.policy;
         let failed = |status: &tonic::Status| {
             Failure::failed(format!("policy {}: {}", printable(&policy.id), refusal(status)))
         };
@@ -62,17 +64,19 @@ impl Client<'_> {
             note_what_is_left_out(policy);
             let mut request = Request::new(CreatePolicyRequest { policy: Some(sent), dry_run: false });
             only_ask(&mut request, dry_run);
-            let answer = self.remote.call(self.client.create_policy(request));
+            let answer = self.remote.wait(self.client.create_policy(request));
             let answer = answer.map_err(|status| failed(&status))?;
-            return Ok((Outcome::Created, answer.policy.map_or(1, |policy| policy.version)));
+            given.tell_warnings(&policy.id, &answer);
+            return Ok((Outcome::Created, answer.into_inner().policy.map_or(1, |policy| policy.version)));
         };
         let update = UpdatePolicyRequest { id: policy.id.clone(), policy: Some(sent), dry_run: false };
         let mut request = Request::new(update);
         only_ask(&mut request, dry_run);
         request.metadata_mut().insert("countersign-apply", MetadataValue::from_static("true"));
         let answer =
-            self.remote.call(self.client.update_policy(request)).map_err(|status| failed(&status))?;
-        let version = answer.policy.map_or(before, |policy| policy.version);
+            self.remote.wait(self.client.update_policy(request)).map_err(|status| failed(&status))?;
+        given.tell_warnings(&policy.id, &answer);
+        let version = answer.into_inner().policy.map_or(before, |policy| policy.version);
         Ok((if version == before { Outcome::Unchanged } else { Outcome::Updated }, version))
     }
 }

@@ -3,7 +3,7 @@
 //! Guardian stops at the first fault, but reports all faults of its struct tags together. So the order in which faults are
 //! noted here is Guardian's order, and decides its text.
 
-use super::super::{Path, Report, Violations, Warning};
+use super::super::{Path, Report, Warning};
 use super::{Compat, EARLY_STEPS_MAX, Lint, Refused, Said, Surroundings};
 use crate::expr::guardian::{EvalError, Parameters, Program, Value};
 use crate::expr::{Diagnostic, Severity};
@@ -131,11 +131,11 @@ impl Findings {
 
     /// The warnings, if nothing was refused.
     pub(super) fn finish(self) -> Result<Vec<Warning>, Box<Refused>> {
-        let wordings = self.wordings;
-        self.report.finish().map_err(|violations: Violations| {
-            let said = said(&wordings);
-            Box::new(Refused { violations, said })
-        })
+        let (warnings, violations) = self.report.split();
+        match violations {
+            None => Ok(warnings),
+            Some(violations) => Err(Box::new(Refused { violations, warnings, said: said(&self.wordings) })),
+        }
     }
 }
 

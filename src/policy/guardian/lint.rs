@@ -10,6 +10,7 @@ pub(super) fn check(findings: &mut Findings, policy: &Policy) {
     let root = Path::ROOT;
     check_names(findings, policy);
     check_stages(findings, policy);
+    check_references(findings, policy);
     if let Some(appeal) = &policy.appeal {
         check_appeal_config(findings, &root.field("appeal"), appeal);
     }
@@ -80,6 +81,26 @@ fn check_stages(findings: &mut Findings, policy: &Policy) {
             findings.lint(&stages.index(n), "STAGE_EMPTY", "no step is in this stage");
         }
     }
+}
+
+/// Whether a requirement leads back to the policy itself. By way of others, only who has them can know.
+fn check_references(findings: &mut Findings, policy: &Policy) {
+    let root = Path::ROOT;
+    let requirements = root.field("requirements");
+    for (n, requirement) in policy.requirements.iter().enumerate() {
+        let at = requirements.index(n);
+        let at = at.field("appeals");
+        for (m, appeal) in requirement.appeals.iter().enumerate() {
+            if appeal.policy.as_ref().is_some_and(|named| named.id == policy.id) {
+                findings.lint(&at.index(m).field("policy"), "REQUIREMENT_CYCLE", comes_back(&policy.id));
+            }
+        }
+    }
+}
+
+/// What is wrong with a reference to a policy from which requirements lead to where they began.
+pub fn comes_back(id: &str) -> String {
+    format!("the requirements of {id} come back to this policy")
 }
 
 fn check_appeal_config(findings: &mut Findings, at: &Path<'_>, appeal: &PolicyAppealConfig) {

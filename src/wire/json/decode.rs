@@ -327,7 +327,11 @@ impl<'a> Decoder<'a> {
         self.field_value(slot.kind)
     }
 
+    /// Of a message; a scalar says itself what it is instead.
     fn refuse_null(&mut self, kind: Kind, place: &str) -> Result<()> {
+        if !matches!(kind, Kind::Message(_)) {
+            return Ok(());
+        }
         let at = self.text.place();
         if self.null(kind)? {
             return fault(at, Reason::WrongType, format!("null cannot stand {place}"));

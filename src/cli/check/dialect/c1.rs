@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::{Checked, Dialect, Document, Reference, Target, document};
+use super::{Accepted, Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
 use crate::cli::check::finding::{Finding, Reported, Severity};
@@ -52,6 +52,7 @@ impl Dialect for C1 {
             }
             Err(violations) => reported.extend(violations.iter().cloned().map(Reported::from)),
         }
+        let warned = reported.iter().map(Reported::as_metadata).collect();
         findings.extend(reported.into_iter().map(|one| locate(source, tree, root, one)));
         let length = policy.encoded_len();
         if length > DOCUMENT_MAX_BYTES {
@@ -59,7 +60,8 @@ impl Dialect for C1 {
             findings.push(Finding::violation(place::start_of(tree, root), "DOCUMENT_TOO_LARGE", message));
         }
         let references = references(tree, root, &policy);
-        Checked { references, findings, document: Some(Document::C1(Box::new(sent))), compiled: meant }
+        let accepted = Some(Accepted { document: Document::C1(Box::new(sent)), warned });
+        Checked { references, findings, accepted, compiled: meant }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use prost::Message as _;
 
-use super::{Checked, Dialect, Document, Reference, Target, document};
+use super::{Accepted, Checked, Dialect, Document, Reference, Target, document};
 use crate::app::DOCUMENT_MAX_BYTES;
 use crate::cli::check::analysis;
 use crate::cli::check::decode::{Decoded, Decoder, locate};
@@ -36,8 +36,8 @@ impl Guardian {
 impl Dialect for Guardian {
     fn check(&self, source: &Source, tree: &Tree, root: NodeId) -> Checked {
         // YAML as Guardian's command line reads it: `name: 5` is a text where a text is due. Its JSON is stricter.
-        let bare_texts = !source.is_json();
-        let Decoded { bytes, mut findings } = self.decoder.decode(tree, root, bare_texts);
+        let go_yaml = !source.is_json();
+        let Decoded { bytes, mut findings } = self.decoder.decode(tree, root, go_yaml);
         let Some(sent) = document::<Policy>(bytes, tree, root, &mut findings) else {
             return Checked { findings, ..Checked::default() };
         };
@@ -45,29 +45,40 @@ impl Dialect for Guardian {
         let mut policy = sent.clone();
         policy.version = 1;
         guardian::prepare(&mut policy, self.around);
-        let reported: Vec<Reported> = match guardian::compile(&policy, self.around) {
-            Ok(compiled) => {
-                let warnings = compiled.warnings.into_iter().map(Reported::from);
-                let found = self.analyse.then(|| analysis::of_appeals(&compiled.workflow));
-                warnings.chain(found.into_iter().flatten()).collect()
-            }
-            Err(refused) => refused.violations.iter().cloned().map(Reported::from).collect(),
-        };
-        let kept = if self.keeps_secrets { secrets::left_out(&sent) } else { Vec::new() };
-        let is_kept = |one: &Reported| kept.iter().any(|place| one.path.starts_with(place));
-        let reported = reported.into_iter().filter(|one| !is_kept(one));
-        findings.extend(reported.map(|one| locate(source, tree, root, one)));
+        let reported = self.compile(&sent, &policy);
+        let warned = reported.iter().map(Reported::as_metadata).collect();
+        findings.extend(reported.into_iter().map(|one| locate(source, tree, root, one)));
         let length = policy.encoded_len();
         if length > DOCUMENT_MAX_BYTES {
             let message = format!("{length} bytes; the limit of a policy is {DOCUMENT_MAX_BYTES} bytes");
             findings.push(Finding::violation(place::start_of(tree, root), "DOCUMENT_TOO_LARGE", message));
         }
         let references = self.references(tree, root, &policy);
-        Checked { references, findings, document: Some(Document::Guardian(Box::new(sent))), compiled: None }
+        let accepted = Some(Accepted { document: Document::Guardian(Box::new(sent)), warned });
+        Checked { references, findings, accepted, compiled: None }
     }
 }
 
 impl Guardian {
+    /// What the compiler says of a policy. Warnings are told beside violations only if those are about nothing but what the
+    /// file leaves out, as every export does: then it is whole otherwise.
+    fn compile(&self, sent: &Policy, prepared: &Policy) -> Vec<Reported> {
+        let (warnings, violations) = match guardian::compile(prepared, self.around) {
+            Ok(compiled) => {
+                let warnings = compiled.warnings.into_iter().map(Reported::from);
+                let found = self.analyse.then(|| analysis::of_appeals(&compiled.workflow));
+                return warnings.chain(found.into_iter().flatten()).collect();
+            }
+            Err(refused) => (refused.warnings, refused.violations),
+        };
+        let left_out = secrets::left_out(sent);
+        let is_left_out = |path: &str| left_out.iter().any(|place| path.starts_with(place));
+        let is_whole = violations.iter().all(|one| is_left_out(&one.path));
+        let shown = violations.iter().filter(|one| !self.keeps_secrets || !is_left_out(&one.path));
+        let warnings = warnings.into_iter().filter(|_| is_whole).map(Reported::from);
+        shown.cloned().map(Reported::from).chain(warnings).collect()
+    }
+
     /// The policies of other ids that requirements name.
     fn references(&self, tree: &Tree, root: NodeId, policy: &Policy) -> Vec<Reference> {
         let mut references = Vec::new();
