@@ -71,9 +71,13 @@ async fn goes_round(compat: &str) {
     assert!(output.status.success(), "{}", stderr(&output));
     let yaml = stdout(&output);
     assert!(!yaml.contains("hush"), "{yaml}");
-    for place in
-        ["iam.config", "appeal.metadata_sources.hr.config", "post_hooks[0].config", "custom_steps.config"]
-    {
+    for place in [
+        "iam.config",
+        "appeal.metadata_sources.hr.config",
+        "appeal.metadata_sources.team.config",
+        "post_hooks[0].config",
+        "custom_steps.config",
+    ] {
         assert!(stderr(&output).contains(place), "{}", stderr(&output));
     }
     golden(&data().join("guardian.exported.yaml"), &yaml);
