@@ -427,6 +427,17 @@ pub enum Location {
     Memory,
 }
 
+impl Location {
+    /// Whether something has been kept there already.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        match self {
+            Location::Sled(path) => directory::is_ours(path),
+            Location::Memory => false,
+        }
+    }
+}
+
 impl FromStr for Location {
     type Err = LocationError;
 

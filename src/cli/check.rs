@@ -15,6 +15,7 @@ mod source;
 mod stored;
 pub(super) mod tree;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -127,7 +128,8 @@ struct Tally {
 impl Run {
     /// Checks one file and prints what was found, in the order of the file.
     fn check(&mut self, source: &Source) -> Result<(), Failure> {
-        let Checked { policies, mut findings, references, .. } = check_text(source, &self.dialects);
+        let Checked { policies, mut findings, references, .. } =
+            check_text(source, &self.dialects, Versions::All);
         self.tally.policies += policies.len();
         self.tally.references += references.len();
         if let Some(stock) = &mut self.stock {
@@ -149,6 +151,13 @@ impl Run {
     }
 }
 
+/// Which policies of a list answer of Guardian's are meant, which has all their versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Versions {
+    All,
+    Latest,
+}
+
 /// What is in a file, and all that can be said about it without a server.
 #[derive(Debug, Default)]
 struct Checked {
@@ -156,15 +165,20 @@ struct Checked {
     policies: Vec<Option<Accepted>>,
     findings: Vec<Finding>,
     references: Vec<Reference>,
+    /// How many versions of a policy were left out.
+    earlier: BTreeMap<String, usize>,
 }
 
-fn check_text(source: &Source, dialects: &Dialects) -> Checked {
+fn check_text(source: &Source, dialects: &Dialects, versions: Versions) -> Checked {
     let (tree, findings) = parse(source);
     let mut file = Checked { findings, ..Checked::default() };
     let (mut compiled, mut places) = (analysis::Compiled::default(), Vec::new());
     for document in &tree.documents {
-        let (roots, faults) = envelope::policies(&tree, *document);
+        let (mut roots, faults) = envelope::policies(&tree, *document);
         file.findings.extend(faults);
+        if versions == Versions::Latest {
+            file.earlier.extend(envelope::leave_latest(&tree, *document, &mut roots));
+        }
         for root in roots {
             let checked = dialects.of(&tree, root).check(source, &tree, root);
             file.policies.push(checked.accepted);
@@ -177,7 +191,9 @@ fn check_text(source: &Source, dialects: &Dialects) -> Checked {
         }
     }
     file.findings.extend(dialects.analysed(source, &tree, &compiled, &places));
-    if file.policies.is_empty() && file.findings.is_empty() {
+    // A list of nothing is what a service without policies gives; a file without a list was meant to have one.
+    let has_list = tree.documents.iter().any(|document| envelope::is_list(&tree, *document));
+    if file.policies.is_empty() && file.findings.is_empty() && !has_list {
         file.findings.push(Finding::violation(0, "POLICY_MISSING", "there is no policy in this file"));
     }
     file.findings.sort_by_key(|finding| finding.offset);
@@ -191,10 +207,16 @@ pub(super) fn tree_of_json(text: &str) -> Option<(Tree, tree::NodeId)> {
     Some((tree, root))
 }
 
-/// The policies of one file for a command that goes on with them. What there is to say that is at least as bad as `shown` is printed to standard error, and a violation is a failure.
+/// The policies of one file for a command that goes on with them, the latest versions of those in an answer of Guardian's. What
+/// there is to say that is at least as bad as `shown` is printed to standard error, and a violation is a failure.
 pub(super) fn documents(name: &str, dialects: &Dialects, shown: Severity) -> Result<Vec<Accepted>, Failure> {
     let source = Source::read(name).map_err(|sentence| Failure::usage(printable(&sentence)))?;
-    let Checked { policies, findings, .. } = check_text(&source, dialects);
+    let Checked { policies, findings, earlier, .. } = check_text(&source, dialects, Versions::Latest);
+    for (id, number) in earlier {
+        let (file, id) = (printable(&source.name), printable(&id));
+        let versions = count(number, "earlier version is", "earlier versions are");
+        eprintln!("countersign: {file}: policy {id}: {versions} left out");
+    }
     let mut out = io::stderr().lock();
     let is_shown = |one: &&Finding| shown == Severity::Warning || one.severity == Severity::Violation;
     for finding in findings.iter().filter(is_shown) {
@@ -256,7 +278,7 @@ mod tests {
     fn check_all(name: &str, text: &str) -> (usize, usize) {
         let source = Source::new(name.to_owned(), text.to_owned());
         let dialects = Dialects::new(None, Nobody::Block, Surroundings::default(), false).unwrap();
-        let Checked { policies, findings, .. } = check_text(&source, &dialects);
+        let Checked { policies, findings, .. } = check_text(&source, &dialects, Versions::All);
         for finding in &findings {
             let mut out = Vec::new();
             print::finding(&mut out, print::Format::Text, &source, finding).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Failure;
+use super::terminal::printable;
 use crate::app::{App, Guardian, Rotated, SystemClock};
 use crate::config::{self, KeySource, Layer, Settings};
 use crate::server;
@@ -41,6 +42,11 @@ pub(super) fn run(args: Args, env: impl IntoIterator<Item = (OsString, OsString)
 
 async fn rotate(settings: &Settings) -> Result<Rotated, Failure> {
     let keys = server::keys(&settings.secrets_keys).map_err(Failure::usage)?;
+    // One that is made here has nothing to encrypt, and the right one would still need the old key.
+    if !settings.store.is_store() {
+        let at = printable(&settings.store.to_string());
+        return Err(Failure::usage(format!("there is no store at {at}")));
+    }
     let options = store::Options::new(settings.store.clone());
     let store = store::open(options).map_err(Failure::failed)?;
     let app = App::open(Arc::clone(&store), Arc::new(SystemClock::default()), settings.empty_approvers);

@@ -93,6 +93,11 @@ pub(super) struct DataDirectory {
     closed_at: Option<Revision>,
 }
 
+/// Whether the directory is there, and is ours.
+pub(super) fn is_ours(path: &Path) -> bool {
+    path.join(MARKER).is_file()
+}
+
 impl DataDirectory {
     /// Makes the directory if need be, and takes it for this process.
     pub(super) fn take(path: &Path) -> Result<DataDirectory, OpenError> {
@@ -102,7 +107,7 @@ impl DataDirectory {
         }
         make_durably(path).map_err(io_error)?;
         let is_new = is_empty(path).map_err(io_error)?;
-        if !is_new && !path.join(MARKER).exists() {
+        if !is_new && !is_ours(path) {
             return Err(OpenError::NotOurs { path: path.to_owned() });
         }
         let mut marker = OpenOptions::new()

@@ -71,9 +71,13 @@ async fn goes_round(compat: &str) {
     assert!(output.status.success(), "{}", stderr(&output));
     let yaml = stdout(&output);
     assert!(!yaml.contains("hush"), "{yaml}");
-    for place in
-        ["iam.config", "appeal.metadata_sources.hr.config", "post_hooks[0].config", "custom_steps.config"]
-    {
+    for place in [
+        "iam.config",
+        "appeal.metadata_sources.hr.config",
+        "appeal.metadata_sources.team.config",
+        "post_hooks[0].config",
+        "custom_steps.config",
+    ] {
         assert!(stderr(&output).contains(place), "{}", stderr(&output));
     }
     golden(&data().join("guardian.exported.yaml"), &yaml);
@@ -138,6 +142,52 @@ async fn what_only_the_service_can_warn_of_is_told() {
         all += &format!("$ {}\n{}", args.join(" "), told(&run(&server, &args).await));
     }
     golden(&data().join("warned.expected"), &all);
+    server.stop().await;
+}
+
+/// Guardian's lists have all versions of each policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_list_answer_the_latest_versions_are_taken() {
+    let server = server(&[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let step = "steps: [{name: go, strategy: auto, approve_if: 'true'}]";
+    for text in ["one", "two", "three"] {
+        let policies = format!("id: many\ndescription: {text}\n{step}\n---\nid: single\n{step}\n");
+        std::fs::write(at("file.yaml"), policies).unwrap();
+        done(&server, &["import", "guardian", &at("file.yaml")]).await;
+    }
+    let list = get(&server, "/api/v1beta1/policies").await;
+    assert_eq!(list["policies"].as_array().unwrap().len(), 4, "{list}");
+    std::fs::write(at("list.json"), list.to_string()).unwrap();
+    let again = run(&server, &["import", "guardian", &at("list.json")]).await;
+    assert_eq!(
+        stdout(&again),
+        "unchanged single (version 1)\nunchanged many (version 3)\n",
+        "{}",
+        told(&again)
+    );
+    let said = "policy many: 2 earlier versions are left out";
+    assert!(stderr(&again).contains(said), "{}", stderr(&again));
+    // Of several files, nobody can say which one is meant.
+    let twice = run(&server, &["import", "guardian", &at("list.json"), &at("file.yaml")]).await;
+    assert_eq!(twice.status.code(), Some(2), "{}", told(&twice));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_goes_round() {
+    let server = server(&[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    for dialect in ["guardian", "c1"] {
+        for format in ["json", "yaml"] {
+            let file = directory.path().join(format!("nothing.{format}"));
+            std::fs::write(&file, done(&server, &["export", dialect, "--format", format]).await).unwrap();
+            let again = run(&server, &["import", dialect, file.to_str().unwrap()]).await;
+            assert_eq!(again.status.code(), Some(0), "{}", told(&again));
+            assert_eq!(stdout(&again), "");
+        }
+    }
     server.stop().await;
 }
 

@@ -31,6 +31,7 @@ const PAGES: &[&str] = &[
     "wait-condition-times-out",
     "webhook-answers",
     "guardian-labels",
+    "guardian-no-expression-decision",
     "guardian-permanent",
     "guardian-requirements",
     "guardian-when",

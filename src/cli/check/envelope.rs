@@ -1,5 +1,7 @@
 //! Which policies a document of a file holds: one, a list of them, or an answer of the API with one or several in it.
 
+use std::collections::BTreeMap;
+
 use super::finding::Finding;
 use super::place;
 use super::tree::{NodeId, Tree, Value};
@@ -7,6 +9,9 @@ use super::tree::{NodeId, Tree, Value};
 /// The fields in which the APIs' answers have several policies, each with those that stand beside it.
 const LISTS: &[(&str, &[&str])] =
     &[("list", &["nextPageToken", "next_page_token"]), ("policies", &["total"])];
+
+/// The field of [`LISTS`] in which Guardian's answers have all versions of policies.
+const VERSIONS: &str = "policies";
 
 /// The policies of the document at `root`, and what is wrong with what is around them.
 pub(super) fn policies(tree: &Tree, root: NodeId) -> (Vec<NodeId>, Vec<Finding>) {
@@ -29,6 +34,43 @@ pub(super) fn policies(tree: &Tree, root: NodeId) -> (Vec<NodeId>, Vec<Finding>)
     };
     let policies = items.iter().map(|item| unwrap(tree, *item, &mut faults)).collect();
     (policies, faults)
+}
+
+/// Whether the document at `root` is a list of policies, or an answer with one, of which there may be none in it.
+pub(super) fn is_list(tree: &Tree, root: NodeId) -> bool {
+    matches!(tree.node(root).map(|node| &node.value), Some(Value::List(_)))
+        || list(tree, tree.entries(root)).is_some()
+}
+
+/// Takes out of the policies of an answer of Guardian's those of which it has a later version: whose they are, and how many.
+pub(super) fn leave_latest(tree: &Tree, root: NodeId, policies: &mut Vec<NodeId>) -> BTreeMap<String, usize> {
+    let mut earlier = BTreeMap::new();
+    if list(tree, tree.entries(root)).is_none_or(|(_, name, _)| name != VERSIONS) {
+        return earlier;
+    }
+    let mut latest: BTreeMap<&str, u32> = BTreeMap::new();
+    for (id, number) in policies.iter().filter_map(|policy| version(tree, *policy)) {
+        let known = latest.entry(id).or_default();
+        *known = number.max(*known);
+    }
+    policies.retain(|policy| {
+        let superseded = version(tree, *policy).filter(|(id, number)| latest.get(id) > Some(number));
+        if let Some((id, _)) = superseded {
+            *earlier.entry(id.to_owned()).or_default() += 1;
+        }
+        superseded.is_none()
+    });
+    earlier
+}
+
+/// The id and the version of the policy at `root`, if it has both.
+fn version(tree: &Tree, root: NodeId) -> Option<(&str, u32)> {
+    let entries = tree.entries(root);
+    let id = tree.text(member(tree, entries, "id")?);
+    match &tree.node(member(tree, entries, "version")?)?.value {
+        Value::Bare { json, .. } if !id.is_empty() => Some((id, json.parse().ok()?)),
+        _ => None,
+    }
 }
 
 /// The list that an answer has, its name, and what may stand beside it.

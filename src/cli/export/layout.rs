@@ -37,6 +37,9 @@ impl Layout {
     /// Several such texts in one file; JSON calls their list `list`.
     pub(super) fn all(self, list: &str, texts: &[String]) -> String {
         match self {
+            // A file with nothing in it is not one that was meant to have nothing in it.
+            Layout::Yaml if texts.is_empty() => format!("{list}: []\n"),
+            Layout::Json if texts.is_empty() => format!("{{\n  {}: []\n}}\n", quoted(list)),
             Layout::Yaml => texts.join("---\n"),
             Layout::Json => {
                 let items: Vec<String> = texts.iter().map(|text| indented(text.trim_end(), 4)).collect();

@@ -90,7 +90,7 @@ fn only_ask<T>(request: &mut Request<T>, dry_run: bool) {
 
 /// A new policy has nothing that could be kept.
 fn note_what_is_left_out(policy: &Policy) {
-    for place in secrets::left_out(policy) {
+    for place in secrets::lacking(policy) {
         eprintln!(
             "countersign: policy {}: {} is not in the file, and the service has none to keep",
             printable(&policy.id),

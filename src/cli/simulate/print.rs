@@ -187,12 +187,18 @@ fn occurrence(one: &Occurrence) -> String {
     };
     let text = tone.paint(&one.text);
     match one.kind.as_str() {
-        "ended" => format!("ended: {}", tone.paint(one.text.replace('_', " "))),
+        "ended" => format!("ended: {}", tone.paint(ended(&one.text))),
         "refused" | "blocked" | "commented" => format!("{}: {text}", one.kind),
         "wake_at" => format!("wakes at {text}"),
         "assumed" => format!("taken to be so: {text}"),
         _ => text,
     }
+}
+
+/// The outcome's own word as people write it; why it came to that may quote a policy.
+fn ended(text: &str) -> String {
+    let (word, why) = text.split_at(text.find(':').unwrap_or(text.len()));
+    word.replace('_', " ") + why
 }
 
 fn appeal(page: &mut Page, appeal: &AppealTrace) {

@@ -6,7 +6,9 @@
 
 use super::super::Path;
 use super::iam::member;
-use crate::pb::gotocompany::guardian::v1beta1::{Policy, PolicyAppealConfig};
+use crate::pb::gotocompany::guardian::v1beta1::{
+    Policy, PolicyAppealConfig, policy_appeal_config::MetadataSource,
+};
 use crate::pb::json::{Entry, Kind, Struct, Value};
 use prost::Message;
 
@@ -140,6 +142,15 @@ fn keep_value(now: &mut Option<Value>, before: &Option<Value>) {
 
 /// The places of a document that may hold something secret and are empty: what Get and List leave out, among others.
 pub fn left_out(policy: &Policy) -> Vec<String> {
+    empty_places(policy, |_| true)
+}
+
+/// Those of them that a document needs to be of use: a metadata source of the type `static` needs no configuration.
+pub fn lacking(policy: &Policy) -> Vec<String> {
+    empty_places(policy, |source| source.r#type != "static")
+}
+
+fn empty_places(policy: &Policy, counts: impl Fn(&MetadataSource) -> bool) -> Vec<String> {
     let empty = |value: &Option<Value>| value.as_ref().is_none_or(is_null);
     let root = Path::ROOT;
     let mut places = Vec::new();
@@ -148,7 +159,7 @@ pub fn left_out(policy: &Policy) -> Vec<String> {
     }
     let sources = root.field("appeal.metadata_sources");
     for (key, source) in policy.appeal.iter().flat_map(|appeal| &appeal.metadata_sources) {
-        if source.r#type != "static" && empty(&source.config) {
+        if counts(source) && empty(&source.config) {
             places.push(sources.key(key).field("config").to_string());
         }
     }

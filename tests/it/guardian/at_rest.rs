@@ -59,6 +59,24 @@ fn rotate(store: &str, keys: &str) -> Output {
     countersign().args(["rotate-keys", "--store", store, "--secrets-keys", keys]).output().unwrap()
 }
 
+#[test]
+fn a_store_that_is_not_there_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("keys"), KEY).unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    let keys = format!("file:{}", at("keys").display());
+    let stores = ["typo", "empty"].map(|name| format!("sled:{}", at(name).display()));
+    for store in stores.iter().map(String::as_str).chain(["memory:"]) {
+        let refused = rotate(store, &keys);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let sentence = format!("there is no store at {store}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(&sentence), "{refused:?}");
+    }
+    assert!(!at("typo").exists());
+    assert_eq!(fs::read_dir(at("empty")).unwrap().count(), 0);
+}
+
 /// What a rotation that works says.
 fn rotated(store: &str, keys: &str) -> String {
     let rotated = rotate(store, keys);
@@ -180,11 +198,16 @@ fn what_is_no_key_is_told_without_showing_it() {
     assert!(said.contains("openssl rand -base64 32") && !said.contains("hunter2"), "{said}");
 }
 
-#[test]
-fn keys_may_be_in_a_variable() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_may_be_in_a_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    let store = format!("sled:{}", directory.path().join("data").display());
+    fs::write(&keys, KEY).unwrap();
+    serve(&store, &format!("file:{}", keys.display())).await.stop().await;
     let rotate = |variable: Option<&str>| {
         let mut command = countersign();
-        command.args(["rotate-keys", "--store", "memory:", "--secrets-keys", "env:KEYS_OF_A_TEST"]);
+        command.args(["rotate-keys", "--store", &store, "--secrets-keys", "env:KEYS_OF_A_TEST"]);
         command.env_remove("KEYS_OF_A_TEST").envs(variable.map(|keys| ("KEYS_OF_A_TEST", keys)));
         command.output().unwrap()
     };
