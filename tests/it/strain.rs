@@ -5,6 +5,7 @@ use ::http::Request;
 use bytes::Bytes;
 use countersign::pb;
 use countersign::pb::c1::api::policy::v1::{CreatePolicyRequest, policies_client::PoliciesClient};
+use countersign::policy::guardian::NUL;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
@@ -36,7 +37,10 @@ fn is_ours(compat: &str, code: Code, message: &str) -> bool {
     let is_guardians = ["failed to create policy: ", "failed to update policy: ", "failed to parse policy: "]
         .iter()
         .any(|prefix| message.starts_with(prefix) && !message.ends_with(": internal error"))
-        || message == "Internal error, please check log";
+        || message == "Internal error, please check log"
+        || ["failed to retrieve policy: ", "failed to get policy list: "]
+            .iter()
+            .any(|prefix| message.strip_prefix(prefix) == Some(NUL));
     match code {
         Code::Internal => compat != "strict" || !is_guardians,
         Code::Unknown | Code::DataLoss | Code::DeadlineExceeded => true,
