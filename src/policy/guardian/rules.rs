@@ -2,7 +2,9 @@
 
 use super::super::Path;
 use super::findings::{Findings, Wording};
-use super::{ID_MAX_BYTES, REFERENCES_MAX, REQUIREMENTS_MAX, STEPS_MAX, approver, duration, iam, tags};
+use super::{
+    ID_MAX_BYTES, REFERENCES_MAX, REQUIREMENTS_MAX, STEPS_MAX, ZERO_SECONDS, approver, duration, iam, tags,
+};
 use crate::expr::guardian::quoted;
 use crate::pb::gotocompany::guardian::v1beta1::{Policy, policy_appeal_config::MetadataSource};
 use crate::pb::json::{Kind, Value};
@@ -10,7 +12,7 @@ use prost_types::Timestamp;
 use std::collections::BTreeMap;
 
 /// What times can be written: the years 1 to 9999, in seconds since 1970.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const SECONDS: std::ops::RangeInclusive<i64> = ZERO_SECONDS..=253_402_300_799;
 /// What PostgreSQL says to the character 0.
 pub const NUL: &str = "ERROR: invalid byte sequence for encoding \"UTF8\": 0x00 (SQLSTATE 22021)";
 
